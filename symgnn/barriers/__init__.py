@@ -1,0 +1,1 @@
+"""Saddle searches (ARTn) and the energy barriers they give."""

@@ -1,0 +1,1 @@
+"""Which edges and atoms a prediction rests on."""

@@ -1,0 +1,35 @@
+"""The vocabulary: every dataset, column and graph field, once, with shape and unit.
+
+Energies are in eV, lengths in Å, forces in eV/Å, pressures in GPa, times in ps, temperatures in K.
+"""
+
+# Structures (extended XYZ)
+POSITION = "position"  # (atoms, 3), Å, Cartesian
+CELL = "cell"  # (3, 3), Å, rows are the lattice vectors
+SPECIES = "species"  # (atoms,), atomic numbers
+
+# events.h5, group `events`: one row a search
+EVENTS = "events"
+ATOM = "atom"  # (searches,), index of the target atom in the structure
+SEARCH = "search"  # (searches,), number of the search at its atom
+STATUS = "status"  # (searches,), HDF5 enumeration, see barriers.artn.Status
+BARRIER = "barrier"  # events: (searches,); graphs: (atoms,); eV, NaN where there is none
+CURVATURE = "curvature"  # (searches,), eV/Å², lowest eigenvalue of the Hessian at the saddle
+FORCE_MAX = "force_max"  # (searches,), eV/Å, largest norm of an atom's force at the saddle
+FINAL_ENERGY = "final_energy"  # (searches,), eV, of the minimum behind the saddle, from the start
+CONNECTED = "connected"  # (searches,), 1 where the start is one of the saddle's two minima
+DISPLACEMENT_MAX = "displacement_max"  # (searches,), Å, largest of an atom, start to saddle
+TARGET_DISPLACEMENT = "target_displacement"  # (searches,), Å, of the target, start to saddle
+FORCE_EVALUATIONS = "force_evaluations"  # (searches,), force calls that the search took
+
+# events.h5, group `atoms`: one row an atom of the structure
+ATOMS = "atoms"
+BARRIER_MEAN = "barrier_mean"  # (atoms,), eV, NaN where no search converged
+BARRIER_STD = "barrier_std"  # (atoms,), eV, over the searches of an atom
+SEARCHES = "searches"  # (atoms,), searches made
+CONVERGED = "converged"  # (atoms,), searches that reached a saddle
+
+# graphs.h5: a group a glass
+EDGE_INDEX = "edge_index"  # (2, edges), source and target atoms
+EDGE_VECTOR = "edge_vector"  # (edges, 3), Å, source -> target
+SPLIT = "split"  # attribute of a glass: train, validation or test

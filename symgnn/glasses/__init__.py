@@ -1,0 +1,1 @@
+"""Melt-quench of metallic glasses in LAMMPS."""

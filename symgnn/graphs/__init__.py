@@ -1,0 +1,1 @@
+"""Graphs of glasses: nodes are atoms, edges are pairs within the cutoff."""

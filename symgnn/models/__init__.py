@@ -1,0 +1,1 @@
+"""Networks that map a graph to one energy barrier an atom."""

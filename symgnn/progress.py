@@ -1,0 +1,95 @@
+"""Progress of long work: a bar on a terminal, plain log lines elsewhere; and the time budget."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from symgnn.errors import TimeBudgetReached
+
+
+class TimeBudget:
+    """A clock that says when a long command has to save its state and stop.
+
+    Args:
+        seconds: wall-clock time allowed from now on, s; None for no limit.
+    """
+
+    def __init__(self, seconds: float | None):
+        self._end = None if seconds is None else time.monotonic() + seconds
+
+    def exhausted(self) -> bool:
+        """Whether the time is used up."""
+        return self._end is not None and time.monotonic() >= self._end
+
+    def check(self, what: str) -> None:
+        """Raise `TimeBudgetReached` when the time is used up; call it after a checkpoint."""
+        if self.exhausted():
+            raise TimeBudgetReached(f"{what}: stopped at the time budget; run again to go on")
+
+
+class Progress:
+    """Shows how much of `total` is done, with the figures last given and the time left.
+
+    Args:
+        label: what is being counted.
+        total: how many there are.
+        done: how many were done in an earlier run.
+        interval: time between log lines where standard error is no terminal, s.
+    """
+
+    def __init__(self, label: str, total: int, done: int = 0, interval: float = 10.0):
+        self._label, self._total, self._done = label, total, done
+        self._start_done, self._start = done, time.monotonic()
+        self._interval, self._last = interval, time.monotonic()
+        self._bar = None
+        if sys.stderr.isatty():
+            self._bar = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[figures]}"),
+                transient=False,
+            )
+
+    def __enter__(self) -> "Progress":
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task(
+                self._label, total=self._total, completed=self._done, figures=""
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif self._done > self._start_done:
+            self._log("")
+
+    def advance(self, count: int = 1, **figures: object) -> None:
+        """Count `count` more as done; `figures` are shown by name beside the count."""
+        self._done += count
+        text = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done, figures=text)
+        elif time.monotonic() - self._last >= self._interval:
+            self._log(text)
+
+    def _log(self, text: str) -> None:
+        self._last = time.monotonic()
+        elapsed = self._last - self._start
+        new = self._done - self._start_done
+        left = (self._total - self._done) * elapsed / new if new else float("nan")
+        print(
+            f"{self._label}: {self._done}/{self._total}  {elapsed:.0f} s  left {left:.0f} s  {text}",
+            file=sys.stderr,
+            flush=True,
+        )
