@@ -1,1 +1,166 @@
-"""Pairs of atoms within a cutoff in a periodic cell of any shape (stub: replaced at once)."""
+"""Pairs of atoms within a cutoff in a periodic cell of any shape and size (linked cells)."""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+SLACK = 1e-6  # bins are this much wider than the cutoff needs: rounding must not lose a pair
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Directed pairs, sorted by source, target and shift; each bond is there in both directions.
+
+    Attributes:
+        source: (pairs,) int64, index of the first atom.
+        target: (pairs,) int64, index of the second atom.
+        shift: (pairs, 3) int32, lattice vectors to add to the target.
+        vector: (pairs, 3) float64, Å, source -> target:
+            position[target] + shift @ cell - position[source].
+    """
+
+    source: np.ndarray
+    target: np.ndarray
+    shift: np.ndarray
+    vector: np.ndarray
+
+
+def pairs(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> Pairs:
+    """All directed pairs closer than a cutoff in a cell that repeats in three directions.
+
+    Where the cell is smaller than the cutoff an atom pairs with several images of another one,
+    and with its own images; it never pairs with itself. Two atoms at the same place are a pair
+    of length zero. The time grows with the atoms, the memory with the pairs (about 60 bytes
+    each).
+
+    Args:
+        positions: (atoms, 3), Å; they can lie outside the cell.
+        cell: (3, 3), Å, rows are the lattice vectors.
+        cutoff: Å; pairs at exactly this distance are left out.
+
+    Raises:
+        ValueError: a position is not finite, the cell has no volume, or cutoff <= 0.
+    """
+    positions = np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 3)
+    cell = np.ascontiguousarray(cell, dtype=np.float64)
+    volume = abs(np.linalg.det(cell)) if np.isfinite(cell).all() else 0.0
+    if not volume > 0:
+        raise ValueError("the cell has no volume")
+    if not cutoff > 0:
+        raise ValueError(f"cutoff is {cutoff}, must be positive")
+    if not np.isfinite(positions).all():
+        raise ValueError("a position is not a finite number")
+    fractional = positions @ np.linalg.inv(cell)
+    wrap = np.floor(fractional).astype(np.int64)
+    wrapped = positions - wrap @ cell
+    bins, reach = _bins(cell, volume, cutoff * (1 + SLACK), len(positions))
+    bin_of = np.minimum(((fractional - wrap) * bins).astype(np.int64), bins - 1)
+    start, members = _sort_into_bins(bin_of, bins)
+    grid = (wrapped[members], cell, bin_of, bins, reach, start, members, float(cutoff) ** 2)
+    first = np.concatenate([[0], np.cumsum(_count(*grid))])
+    return Pairs(*_fill(*grid, wrapped, wrap, first))
+
+
+def _bins(
+    cell: np.ndarray, volume: float, width: float, atoms: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Number of bins along each lattice vector, and how many bins away a neighbour can be."""
+    faces = np.cross(np.roll(cell, -1, axis=0), np.roll(cell, -2, axis=0))
+    heights = volume / np.linalg.norm(faces, axis=1)
+    wanted = np.maximum(heights / width, 1.0)
+    crowding = max(1.0, wanted.prod() / max(atoms, 1)) ** (1 / 3)  # no more bins than atoms
+    bins = np.maximum((wanted / crowding).astype(np.int64), 1)
+    return bins, np.ceil(width * bins / heights).astype(np.int64)
+
+
+@numba.njit(cache=True)
+def _sort_into_bins(bin_of: np.ndarray, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Atoms ordered by bin: those of bin b are members[start[b]:start[b + 1]]."""
+    start = np.zeros(bins.prod() + 1, np.int64)
+    flat = (bin_of[:, 0] * bins[1] + bin_of[:, 1]) * bins[2] + bin_of[:, 2]
+    for b in flat:
+        start[b + 1] += 1
+    start = np.cumsum(start)
+    place = start.copy()
+    members = np.empty(len(flat), np.int64)
+    for i, b in enumerate(flat):
+        members[place[b]] = i
+        place[b] += 1
+    return start, members
+
+
+@numba.njit(cache=True)
+def _row(place, ordered, cell, bin_of, bins, reach, start, members, square, key):
+    """Neighbours of the atom at `place` of the bin order: fills `key` where it has room.
+
+    A key is target * images + image, and the images of a target are ordered as their shifts.
+    """
+    found = 0
+    n0, n1, n2 = bins
+    i = members[place]
+    span1, span2 = 2 * reach[1] + 3, 2 * reach[2] + 3
+    images = (2 * reach[0] + 3) * span1 * span2
+    x, y, z = ordered[place]
+    for u in range(bin_of[i, 0] - reach[0], bin_of[i, 0] + reach[0] + 1):
+        q0 = u // n0
+        for v in range(bin_of[i, 1] - reach[1], bin_of[i, 1] + reach[1] + 1):
+            q1 = v // n1
+            for w in range(bin_of[i, 2] - reach[2], bin_of[i, 2] + reach[2] + 1):
+                q2 = w // n2
+                image = ((q0 + reach[0] + 1) * span1 + q1 + reach[1] + 1) * span2
+                image += q2 + reach[2] + 1
+                own = q0 == 0 and q1 == 0 and q2 == 0
+                tx = q0 * cell[0, 0] + q1 * cell[1, 0] + q2 * cell[2, 0]
+                ty = q0 * cell[0, 1] + q1 * cell[1, 1] + q2 * cell[2, 1]
+                tz = q0 * cell[0, 2] + q1 * cell[1, 2] + q2 * cell[2, 2]
+                b = ((u - q0 * n0) * n1 + v - q1 * n1) * n2 + w - q2 * n2
+                for k in range(start[b], start[b + 1]):
+                    dx, dy, dz = ordered[k, 0] - x, ordered[k, 1] - y, ordered[k, 2] - z
+                    dx, dy, dz = dx + tx, dy + ty, dz + tz
+                    if dx * dx + dy * dy + dz * dz < square and not (own and k == place):
+                        if found < len(key):
+                            key[found] = members[k] * images + image
+                        found += 1
+    return found
+
+
+@numba.njit(cache=True)
+def _count(ordered, cell, bin_of, bins, reach, start, members, square):
+    """Number of neighbours of each atom, (atoms,) int64."""
+    count = np.empty(len(ordered), np.int64)
+    no_room = np.empty(0, np.int64)
+    for place in range(len(ordered)):
+        count[members[place]] = _row(
+            place, ordered, cell, bin_of, bins, reach, start, members, square, no_room
+        )
+    return count
+
+
+@numba.njit(cache=True)
+def _fill(ordered, cell, bin_of, bins, reach, start, members, square, wrapped, wrap, first):
+    """The arrays of `Pairs`; the pairs of atom i are at first[i]:first[i + 1]."""
+    source = np.empty(first[-1], np.int64)
+    target = np.empty(first[-1], np.int64)
+    shift = np.empty((first[-1], 3), np.int32)
+    vector = np.empty((first[-1], 3), np.float64)
+    span1, span2 = 2 * reach[1] + 3, 2 * reach[2] + 3
+    images = (2 * reach[0] + 3) * span1 * span2
+    for place in range(len(ordered)):
+        i = members[place]
+        key = target[first[i] : first[i + 1]]
+        _row(place, ordered, cell, bin_of, bins, reach, start, members, square, key)
+        key.sort()
+        for at in range(first[i], first[i + 1]):
+            j, image = target[at] // images, target[at] % images
+            q0 = image // (span1 * span2) - reach[0] - 1
+            q1 = image // span2 % span1 - reach[1] - 1
+            q2 = image % span2 - reach[2] - 1
+            source[at], target[at] = i, j
+            shift[at, 0] = q0 - wrap[j, 0] + wrap[i, 0]
+            shift[at, 1] = q1 - wrap[j, 1] + wrap[i, 1]
+            shift[at, 2] = q2 - wrap[j, 2] + wrap[i, 2]
+            for x in range(3):
+                d = wrapped[j, x] - wrapped[i, x]
+                vector[at, x] = d + (q0 * cell[0, x] + q1 * cell[1, x] + q2 * cell[2, x])
+    return source, target, shift, vector
