@@ -7,6 +7,7 @@ import typer
 
 import symgnn
 from symgnn.errors import EXIT_BAD_INPUT, EXIT_TRY_AGAIN, InputError, TimeBudgetReached
+from symgnn.graphs.command import graphs
 
 app = typer.Typer(
     name="symgnn",
@@ -31,6 +32,9 @@ def _options(
     ),
 ) -> None:
     pass
+
+
+app.command("graphs")(graphs)
 
 
 def main() -> None:

@@ -30,6 +30,18 @@ SEARCHES = "searches"  # (atoms,), searches made
 CONVERGED = "converged"  # (atoms,), searches that reached a saddle
 
 # graphs.h5: a group a glass
-EDGE_INDEX = "edge_index"  # (2, edges), source and target atoms
+# It also has POSITION, CELL, SPECIES and BARRIER, and BARRIER_STD, SEARCHES and CONVERGED where
+# the labels come from searches.
+EDGE_INDEX = "edge_index"  # (2, edges), source and target atoms, sorted by target
 EDGE_VECTOR = "edge_vector"  # (edges, 3), Å, source -> target
 SPLIT = "split"  # attribute of a glass: train, validation or test
+
+# explanation.h5: the structure's `position`, `cell`, `species`, `edge_index` and `edge_vector` at
+# the top, and a group an explained atom, named after its index, with the atom's receptive field
+FIELD_ATOM = "field_atom"  # (atoms of the field,), index in the structure
+HOP = "hop"  # (atoms of the field,), steps along edges to the explained atom
+RELATIVE_POSITION = "relative_position"  # (atoms of the field, 3), Å, nearest image, from the atom
+ATOM_IMPORTANCE = "atom_importance"  # (atoms of the field,), half the sum over its edges, or exact
+EDGE = "edge"  # (edges of the field,), column of edge_index
+IMPORTANCE = "importance"  # (edges of the field,), by method; NaN where not computed
+PREDICTION = "prediction"  # attribute of an atom, eV, the model's barrier

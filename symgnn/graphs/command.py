@@ -1,0 +1,49 @@
+"""The command `symgnn graphs`."""
+
+from pathlib import Path
+
+import typer
+
+
+def graphs(
+    files: list[Path] = typer.Argument(
+        ..., help="Glasses (any format that ASE reads). Files ending in .h5 count as --events."
+    ),
+    events: list[Path] = typer.Option(
+        [], "--events", help="Saddle searches (events.h5), one file a glass."
+    ),
+    cutoff: float = typer.Option(5.0, help="Longest edge, Å."),
+    output: Path = typer.Option(..., "--output", "-o", help="Graphs to write, HDF5."),
+    label: str = typer.Option(
+        "barrier_mean", help="Dataset of the events' group `atoms` that becomes the label, eV."
+    ),
+    min_converged: int = typer.Option(
+        1, min=1, help="Converged searches that an atom needs to be labelled."
+    ),
+    train: list[str] = typer.Option([], help="Glasses to train on: names or patterns."),
+    validation: list[str] = typer.Option([], help="Glasses that choose the epoch."),
+    test: list[str] = typer.Option([], help="Glasses to test on."),
+    seed: int = typer.Option(0, help="Of the automatic split (used when no split is named)."),
+) -> None:
+    """Turn glasses and their saddle searches into graphs with labels and a split.
+
+    Atoms are nodes and pairs closer than the cutoff are edges, in both directions. A glass and
+    its events are matched by the hash of the structure, so the order of the files is free.
+    Whole glasses go to train, validation or test; without --train, --validation and --test the
+    choice is automatic, in the proportions 6:1:2 and even over the cooling rates.
+
+    Example: `symgnn graphs g1.xyz g2.xyz --events e1.h5 e2.h5 --cutoff 5 -o graphs.h5`
+    """
+    from symgnn.graphs.building import build_graphs
+
+    glasses = [path for path in files if path.suffix != ".h5"]
+    build_graphs(
+        glasses,
+        [*events, *(path for path in files if path.suffix == ".h5")],
+        cutoff=cutoff,
+        label=label,
+        min_converged=min_converged,
+        patterns={"train": train, "validation": validation, "test": test},
+        seed=seed,
+        output=output,
+    )
