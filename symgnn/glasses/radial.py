@@ -1,0 +1,93 @@
+"""Partial radial distribution functions of periodic structures of any cell."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+
+from symgnn import neighbors
+
+LONGEST_DISTANCE = 8.0  # Å; three shells of neighbours in a metallic glass
+BIN_WIDTH = 0.05  # Å; a tenth of the first peak's width
+
+
+@dataclass(frozen=True)
+class RadialDistribution:
+    """g(r) of every pair of species of a structure.
+
+    Attributes:
+        distance: (bins,), Å, middle of each bin.
+        partial: pair of symbols, in alphabetical order -> (bins,) g of that pair.
+        total: (bins,), g of all atoms whatever their species.
+    """
+
+    distance: np.ndarray
+    partial: dict[tuple[str, str], np.ndarray]
+    total: np.ndarray
+
+
+def radial_distribution(
+    atoms: Atoms, longest: float = LONGEST_DISTANCE, bin_width: float = BIN_WIDTH
+) -> RadialDistribution:
+    """Partial radial distribution functions g_ab(r) = n_ab(r) / (rho_b v(r)).
+
+    n_ab(r) is the mean number of b atoms in the spherical shell of volume v(r) around an a atom
+    and rho_b = N_b / V, so that g tends to 1 at large r (Allen and Tildesley, Computer Simulation
+    of Liquids, 2nd ed., section 8.2).
+
+    Args:
+        atoms: a periodic structure of any cell.
+        longest: distance up to which g is counted, Å.
+        bin_width: width of a shell, Å.
+    """
+    edges = np.linspace(0.0, longest, round(longest / bin_width) + 1)
+    shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
+    pairs = neighbors.pairs(atoms.positions, atoms.cell.array, longest)
+    distance = np.linalg.norm(pairs.vector, axis=1)
+    source, target = atoms.numbers[pairs.source], atoms.numbers[pairs.target]
+    volume = abs(atoms.cell.volume)
+
+    def distribution(chosen: np.ndarray, sources: int, targets: int) -> np.ndarray:
+        counts = np.histogram(distance[chosen], edges)[0]
+        return counts * volume / (sources * targets * shells)
+
+    present = sorted(set(atoms.numbers), key=lambda number: chemical_symbols[number])
+    partial = {}
+    for a, b in combinations_with_replacement(present, 2):
+        number_a, number_b = int((atoms.numbers == a).sum()), int((atoms.numbers == b).sum())
+        chosen = (source == a) & (target == b)
+        partial[chemical_symbols[a], chemical_symbols[b]] = distribution(chosen, number_a, number_b)
+    everything = distribution(np.ones(len(distance), bool), len(atoms), len(atoms))
+    return RadialDistribution((edges[1:] + edges[:-1]) / 2, partial, everything)
+
+
+def mean_distribution(distributions: Sequence[RadialDistribution]) -> RadialDistribution:
+    """Mean over structures of the same bins; a pair counts where a structure has it."""
+    pairs = sorted({pair for one in distributions for pair in one.partial})
+    partial = {
+        pair: np.mean([one.partial[pair] for one in distributions if pair in one.partial], axis=0)
+        for pair in pairs
+    }
+    total = np.mean([one.total for one in distributions], axis=0)
+    return RadialDistribution(distributions[0].distance, partial, total)
+
+
+def first_peak(distance: np.ndarray, g: np.ndarray) -> tuple[float, float]:
+    """Position (Å) and height of the highest maximum of g, from a parabola through its top.
+
+    The parabola goes through the highest bin and its neighbours. In a metallic glass the first
+    shell is the highest; a g that is zero everywhere has no peak: (nan, nan).
+    """
+    top = int(np.argmax(g))
+    if g[top] <= 0:
+        return float("nan"), float("nan")
+    if top in (0, len(g) - 1):
+        return float(distance[top]), float(g[top])
+    left, middle, right = g[top - 1 : top + 2]
+    curvature = left - 2 * middle + right
+    offset = 0.5 * (left - right) / curvature if curvature else 0.0
+    height = middle - 0.25 * (left - right) * offset
+    return float(distance[top] + offset * (distance[1] - distance[0])), float(height)
