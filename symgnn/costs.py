@@ -1,0 +1,122 @@
+"""What a configuration will cost: core-hours and GPU-hours by stage, from measured unit costs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from symgnn.plan import Glass, chosen_count
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """Expected cost of one stage.
+
+    Attributes:
+        stage: name of the stage.
+        jobs: how many jobs it has.
+        core_hours: on processors, h.
+        gpu_hours: on accelerators, h.
+    """
+
+    stage: str
+    jobs: int
+    core_hours: float = 0.0
+    gpu_hours: float = 0.0
+
+
+def quench_steps(cooling_rate: float, protocol: Mapping[str, float]) -> float:
+    """Molecular-dynamics steps of a melt and quench.
+
+    Args:
+        cooling_rate: K/s.
+        protocol: melt_temperature and final_temperature, K; melt_time, ps; timestep, fs.
+    """
+    drop = protocol["melt_temperature"] - protocol["final_temperature"]
+    picoseconds = protocol["melt_time"] + drop / cooling_rate * 1e12
+    return picoseconds * 1e3 / protocol["timestep"]
+
+
+def quench_seconds(glass: Glass, config: Mapping) -> float:
+    """Expected cost of a glass, core-s."""
+    steps = quench_steps(glass.cooling_rate, config["glasses"]["protocol"])
+    return config["execution"]["costs"]["quench"] * glass.atoms * steps
+
+
+def search_seconds(atoms: int, config: Mapping) -> float:
+    """Expected cost of the searches at `atoms` atoms, core-s."""
+    searches = config["barriers"]["protocol"]["searches"]
+    return config["execution"]["costs"]["barriers"] * atoms * searches
+
+
+def training_seconds(atoms: int, config: Mapping) -> float:
+    """Expected time of one training on graphs of `atoms` atoms together, s of one device."""
+    epochs = config["models"]["training"]["epochs"]
+    return config["execution"]["costs"]["training"] * atoms * epochs
+
+
+def explanation_seconds(glass: Glass, config: Mapping) -> float:
+    """Expected cost of a glass's explanations, core-s."""
+    chosen = chosen_count(config["explanations"]["atoms"], glass.atoms, "explanations.atoms")
+    return config["execution"]["costs"]["explanations"] * chosen
+
+
+def ranks_for(core_seconds: float, hours: float, most: int) -> int:
+    """The smallest power of two of MPI ranks that ends within `hours`, at most `most`."""
+    ranks = 1
+    while ranks * 2 <= most and core_seconds > ranks * hours * 3600:
+        ranks *= 2
+    return ranks
+
+
+def stage_costs(
+    config: Mapping,
+    glasses: Mapping[str, Glass],
+    splits: Mapping[str, str],
+    shards: Mapping[str, int],
+    explained: Iterable[str],
+) -> list[StageCost]:
+    """Expected jobs and costs of every stage of a configuration.
+
+    Args:
+        config: the checked configuration.
+        glasses: all glasses by name.
+        splits: split of each glass whose barriers are computed.
+        shards: barrier jobs of each of those.
+        explained: names of the glasses that are explained.
+    """
+    chosen = {
+        name: chosen_count(config["barriers"]["atoms"], glasses[name].atoms) for name in splits
+    }
+    labelled = sum(glasses[name].atoms for name, split in splits.items() if split != "test")
+    runs = len(config["models"]["names"]) * len(config["models"]["seeds"])
+    explained = list(explained)
+    quenching = sum(quench_seconds(glass, config) for glass in glasses.values())
+    explaining = sum(explanation_seconds(glasses[name], config) for name in explained)
+    return [
+        StageCost("glasses", len(glasses), quenching / 3600),
+        StageCost(
+            "barriers",
+            sum(shards.values()) + len(splits),
+            search_seconds(sum(chosen.values()), config) / 3600,
+        ),
+        StageCost("graphs", 1),
+        StageCost("models", runs + 1, gpu_hours=runs * training_seconds(labelled, config) / 3600),
+        StageCost("explanations", len(explained), explaining / 3600),
+        StageCost("report", 1),
+    ]
+
+
+def format_costs(costs: Iterable[StageCost]) -> str:
+    """A table of the stages and their sum, for people."""
+    costs = list(costs)
+    total = StageCost(
+        "all",
+        sum(cost.jobs for cost in costs),
+        sum(cost.core_hours for cost in costs),
+        sum(cost.gpu_hours for cost in costs),
+    )
+    lines = [f"{'stage':<14}{'jobs':>7}{'core-hours':>14}{'GPU-hours':>12}"]
+    lines += [
+        f"{cost.stage:<14}{cost.jobs:>7}{cost.core_hours:>14.2f}{cost.gpu_hours:>12.2f}"
+        for cost in [*costs, total]
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,152 @@
+"""What a configuration asks for: its glasses, their splits, their shards."""
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from symgnn.errors import InputError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Glass:
+    """One glass of the configuration.
+
+    Attributes:
+        name: composition_atoms_rate_sample.
+        composition: as in the configuration.
+        atoms: how many.
+        cooling_rate: K/s.
+        seed: of its random numbers; from the configured seed and the name.
+    """
+
+    name: str
+    composition: str
+    atoms: int
+    cooling_rate: float
+    seed: int
+
+
+def list_glasses(ensembles: Iterable[Mapping], seed: int) -> dict[str, Glass]:
+    """All glasses by name.
+
+    A glass's seed depends on `seed` and its own name, so that a further ensemble, rate or
+    sample leaves the others as they are.
+
+    Raises:
+        InputError: two ensembles hold the same glass.
+    """
+    found: dict[str, Glass] = {}
+    for ensemble in ensembles:
+        composition, atoms = ensemble["composition"], ensemble["atoms"]
+        for rate in ensemble["cooling_rates"]:
+            for sample in range(1, ensemble["samples"] + 1):
+                name = f"{composition}_{atoms}_{rate_text(rate)}_s{sample}"
+                if name in found:
+                    raise InputError(f"config: glasses.ensembles: {name} is in two ensembles")
+                found[name] = Glass(name, composition, atoms, rate, own_seed(seed, name))
+    return found
+
+
+def rate_text(cooling_rate: float) -> str:
+    """A cooling rate, K/s, as it stands in names: 1e14."""
+    mantissa, exponent = f"{cooling_rate:.6e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def own_seed(seed: int, name: str) -> int:
+    """A seed of its own for each name, from 0 to 899999999 (LAMMPS takes no more)."""
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % 900_000_000 or 1
+
+
+def list_splits(dataset: Mapping[str, Sequence[str]], names: Iterable[str]) -> dict[str, str]:
+    """The split of each glass whose barriers are computed, by the glass's name.
+
+    Raises:
+        InputError: a pattern fits no glass, or a glass is in two splits.
+    """
+    split_of: dict[str, str] = {}
+    for split in SPLITS:
+        for name in match(dataset[split], names, f"dataset.{split}"):
+            if split_of.setdefault(name, split) != split:
+                raise InputError(f"config: dataset: {name} is in {split_of[name]} and in {split}")
+    return split_of
+
+
+def match(patterns: Iterable[str], names: Iterable[str], key: str) -> list[str]:
+    """The names that fit one of the patterns, each once, in the order of the patterns.
+
+    Raises:
+        InputError: a pattern fits none; `key` says where it stands.
+    """
+    names, found = list(names), {}
+    for pattern in patterns:
+        fitting = [name for name in names if fnmatchcase(name, pattern)]
+        if not fitting:
+            raise InputError(f"config: {key}: {pattern!r} fits none of {_some(names)}")
+        found.update(dict.fromkeys(fitting))
+    return list(found)
+
+
+def _some(names: Sequence[str], count: int = 4) -> str:
+    return ", ".join(names[:count]) + (f" ... ({len(names)} names)" if len(names) > count else "")
+
+
+def chosen_count(selection: str | int, atoms: int, key: str = "barriers.atoms") -> int:
+    """How many atoms `all`, a number or a range first:last chooses of a glass.
+
+    Raises:
+        InputError: it chooses more than there are, or none.
+    """
+    if selection == "all":
+        return atoms
+    first, last = 0, selection
+    if isinstance(selection, str):
+        first, last = map(int, selection.split(":"))
+    if not 0 <= first < last <= atoms:
+        raise InputError(f"config: {key}: {selection!r} must lie within 0 to {atoms} atoms")
+    return last - first
+
+
+def shard_count(chosen: int, shard_size: int) -> int:
+    """How many jobs search `chosen` atoms, at most `shard_size` each."""
+    return math.ceil(chosen / shard_size)
+
+
+def command_options(options: Mapping[str, object]) -> str:
+    """Keywords of a configuration as options of a command: `--melt-time 1000.0`."""
+    words = []
+    for key, value in options.items():
+        flag = key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words.append(f"--{flag} {value}")
+    return " ".join(words)
+
+
+def list_shards(barriers: Mapping, glasses: Iterable[Glass]) -> dict[str, int]:
+    """The number of barrier jobs of each glass, by its name.
+
+    Args:
+        barriers: `atoms` (all, a number or first:last) and `shard_size`.
+        glasses: those whose barriers are computed.
+    """
+    selection, size = barriers["atoms"], barriers["shard_size"]
+    return {
+        glass.name: shard_count(chosen_count(selection, glass.atoms), size) for glass in glasses
+    }
+
+
+def quench_keywords(glass: Glass) -> dict[str, object]:
+    """The options of `symgnn quench` that say which glass it makes."""
+    return {
+        "composition": glass.composition,
+        "atoms": glass.atoms,
+        "cooling_rate": rate_text(glass.cooling_rate),
+        "seed": glass.seed,
+    }

@@ -1,0 +1,54 @@
+"""Barriers: saddle searches, a shard of a glass's atoms a job, then one file a glass."""
+
+
+rule search_barriers:
+    input:
+        glass=f"{RESULTS}/glasses/{{glass}}.xyz",
+        potential=ancient(POTENTIAL.path),
+    output:
+        f"{RESULTS}/barriers/{{glass}}/shard-{{shard}}.h5",
+    log:
+        f"{LOGS}/barriers/{{glass}}/shard-{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/barriers/{{glass}}/shard-{{shard}}.tsv"
+    conda:
+        "../../envs/barriers.yaml"
+    threads: config["execution"]["barrier_ranks"]
+    resources:
+        tasks=lambda wildcards, threads: threads,
+        mpi=lambda wildcards, threads: "srun" if threads > 1 else "",
+        cpus_per_task=1,
+        mem_mb=lambda wildcards, threads, attempt: 1000 * threads * attempt,
+        runtime=lambda wildcards, threads, attempt: search_minutes(threads) * attempt,
+    params:
+        atoms=config["barriers"]["atoms"],
+        shard=lambda wildcards: f"{wildcards.shard}/{SHARDS[wildcards.glass]}",
+        protocol=plan.command_options(config["barriers"]["protocol"]),
+        potential=POTENTIAL.sha256,
+        code=stage_hash("barriers"),
+    shell:
+        "ranks {resources.tasks} symgnn barriers {input.glass} --potential {input.potential}"
+        " --atoms {params.atoms} --shard {params.shard} {params.protocol}"
+        " $(budget {resources.runtime}) -o {output} > {log} 2>&1"
+
+
+rule merge_shards:
+    input:
+        lambda wildcards: [
+            f"{RESULTS}/barriers/{wildcards.glass}/shard-{shard}.h5"
+            for shard in range(SHARDS[wildcards.glass])
+        ],
+    output:
+        f"{RESULTS}/barriers/{{glass}}/events.h5",
+    log:
+        f"{LOGS}/barriers/{{glass}}/merge.log",
+    benchmark:
+        f"{BENCHMARKS}/barriers/{{glass}}/merge.tsv"
+    conda:
+        "../../envs/barriers.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 15 * attempt,
+    shell:
+        "symgnn merge-events {input} -o {output} > {log} 2>&1"

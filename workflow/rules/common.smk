@@ -1,0 +1,88 @@
+"""What all stages share: the checked configuration, names, paths and how commands are started."""
+
+import sys
+
+from symgnn import costs, plan
+from symgnn.configuration import check_configuration
+from symgnn.errors import EXIT_BAD_INPUT, InputError
+from symgnn.potentials import find_potential
+from symgnn.provenance import stage_hash
+
+SCHEMA = f"{workflow.basedir}/workflow/schemas/config.schema.yaml"
+
+try:
+    config = check_configuration(config, SCHEMA, workflow.configfiles)
+    GLASSES = plan.list_glasses(config["glasses"]["ensembles"], config["glasses"]["seed"])
+    SPLITS = plan.list_splits(config["dataset"], GLASSES)
+    EXPLAINED = plan.match(config["explanations"]["glasses"], SPLITS, "explanations.glasses")
+    SHARDS = plan.list_shards(config["barriers"], [GLASSES[glass] for glass in SPLITS])
+    POTENTIAL = find_potential(config["potential"])
+except InputError as error:
+    print(f"symgnn: error: {error}", file=sys.stderr)
+    sys.exit(EXIT_BAD_INPUT)
+
+RESULTS = config["results"]
+LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
+
+
+wildcard_constraints:
+    glass=r"[A-Za-z0-9.]+_\d+_[0-9.]+e\d+_s\d+",
+    shard=r"\d+",
+    model=r"[a-z0-9-]+",
+    seed=r"\d+",
+
+
+# `ranks N COMMAND` starts N ranks, by srun inside a Slurm allocation and by mpiexec elsewhere;
+# `budget MINUTES` lets a long command save its state and stop before an allocation ends.
+shell.prefix(
+    "set -euo pipefail; "
+    f'export PATH="$PATH:{os.path.dirname(sys.executable)}"; '
+    'ranks() {{ local n=$1; shift; if [ "$n" -eq 1 ]; then "$@"; '
+    'elif [ -n "${{SLURM_JOB_ID:-}}" ]; then ${{SYMGNN_SRUN:-srun --mpi=pmi2}} -n "$n" "$@"; '
+    'else mpiexec -n "$n" "$@"; fi; }}; '
+    'budget() {{ if [ -n "${{SLURM_JOB_ID:-}}" ]; then echo "--time-budget $(($1 * 54))"; fi; }}; '
+)
+
+
+def minutes(core_seconds, ranks=1):
+    """Runtime to ask for, min: twice the expected, at least a quarter of an hour."""
+    return max(15, round(core_seconds / ranks / 60 * 2))
+
+
+def quench_ranks(wildcards):
+    """MPI ranks of a quench: as many as it needs to end within the wished hours."""
+    limits = config["execution"]
+    expected = costs.quench_seconds(GLASSES[wildcards.glass], config)
+    return costs.ranks_for(expected, limits["job_hours"], limits["ranks_max"])
+
+
+def quench_minutes(wildcards, threads):
+    """Runtime of a quench, min."""
+    return minutes(costs.quench_seconds(GLASSES[wildcards.glass], config), threads)
+
+
+def search_minutes(threads):
+    """Runtime of a barrier shard, min."""
+    return minutes(costs.search_seconds(config["barriers"]["shard_size"], config), threads)
+
+
+def training_minutes():
+    """Runtime of a training, min."""
+    atoms = sum(GLASSES[glass].atoms for glass, split in SPLITS.items() if split != "test")
+    return minutes(costs.training_seconds(atoms, config))
+
+
+def explanation_minutes(wildcards):
+    """Runtime of a glass's explanations, min."""
+    return minutes(costs.explanation_seconds(GLASSES[wildcards.glass], config))
+
+
+def repeat_option(option, values):
+    """An option once before each of its values."""
+    return " ".join(f"{option} {value}" for value in values)
+
+
+# A dry run says what the whole of the configuration is expected to cost.
+if workflow.output_settings.dryrun:
+    table = costs.stage_costs(config, GLASSES, SPLITS, SHARDS, EXPLAINED)
+    print("Expected, all jobs:", costs.format_costs(table), sep="\n", file=sys.stderr)

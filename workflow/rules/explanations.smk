@@ -1,0 +1,30 @@
+"""Explanations: the important edges of some atoms of a glass, for one trained model."""
+
+EXPLAINED_CHECKPOINT = "{}/models/{}/seed-{}/checkpoint.pt".format(
+    RESULTS, config["explanations"]["model"], config["explanations"]["seed"]
+)
+
+
+rule explain:
+    input:
+        glass=f"{RESULTS}/glasses/{{glass}}.xyz",
+        checkpoint=EXPLAINED_CHECKPOINT,
+    output:
+        f"{RESULTS}/explanations/{{glass}}/explanation.h5",
+    log:
+        f"{LOGS}/explanations/{{glass}}.log",
+    benchmark:
+        f"{BENCHMARKS}/explanations/{{glass}}.tsv"
+    conda:
+        "../../envs/explanations.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: explanation_minutes(wildcards) * attempt,
+    params:
+        atoms=config["explanations"]["atoms"],
+        protocol=plan.command_options(config["explanations"]["protocol"]),
+        code=stage_hash("explanations"),
+    shell:
+        "symgnn explain {input.glass} --checkpoint {input.checkpoint} --atoms {params.atoms}"
+        " {params.protocol} -o {output} > {log} 2>&1"

@@ -1,0 +1,31 @@
+"""Glasses: melt and quench in LAMMPS."""
+
+
+rule quench:
+    input:
+        potential=ancient(POTENTIAL.path),
+    output:
+        glass=f"{RESULTS}/glasses/{{glass}}.xyz",
+        thermo=f"{RESULTS}/glasses/{{glass}}.thermo.csv",
+    log:
+        f"{LOGS}/glasses/{{glass}}.log",
+    benchmark:
+        f"{BENCHMARKS}/glasses/{{glass}}.tsv"
+    conda:
+        "../../envs/glasses.yaml"
+    threads: quench_ranks
+    resources:
+        tasks=lambda wildcards, threads: threads,
+        mpi=lambda wildcards, threads: "srun" if threads > 1 else "",
+        cpus_per_task=1,
+        mem_mb=lambda wildcards, threads, attempt: 1000 * threads * attempt,
+        runtime=lambda wildcards, threads, attempt: quench_minutes(wildcards, threads) * attempt,
+    params:
+        glass=lambda wildcards: plan.command_options(plan.quench_keywords(GLASSES[wildcards.glass])),
+        protocol=plan.command_options(config["glasses"]["protocol"]),
+        potential=POTENTIAL.sha256,
+        code=stage_hash("glasses"),
+    shell:
+        "ranks {resources.tasks} symgnn quench {params.glass} {params.protocol}"
+        " --potential {input.potential} $(budget {resources.runtime})"
+        " -o {output.glass} > {log} 2>&1"

@@ -1,0 +1,27 @@
+"""Graphs: neighbours of every glass of the dataset, its barriers and splits, in one file."""
+
+
+rule build_graphs:
+    input:
+        glasses=expand(f"{RESULTS}/glasses/{{glass}}.xyz", glass=SPLITS),
+        events=expand(f"{RESULTS}/barriers/{{glass}}/events.h5", glass=SPLITS),
+    output:
+        f"{RESULTS}/graphs/graphs.h5",
+    log:
+        f"{LOGS}/graphs/graphs.log",
+    benchmark:
+        f"{BENCHMARKS}/graphs/graphs.tsv"
+    conda:
+        "../../envs/graphs.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    params:
+        events=lambda wildcards, input: repeat_option("--events", input.events),
+        splits=" ".join(f"--{split} {glass}" for glass, split in SPLITS.items()),
+        cutoff=config["graphs"]["cutoff"],
+        code=stage_hash("graphs"),
+    shell:
+        "symgnn graphs {input.glasses} {params.events} {params.splits}"
+        " --cutoff {params.cutoff} -o {output} > {log} 2>&1"
