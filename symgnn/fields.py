@@ -45,3 +45,16 @@ ATOM_IMPORTANCE = "atom_importance"  # (atoms of the field,), half the sum over 
 EDGE = "edge"  # (edges of the field,), column of edge_index
 IMPORTANCE = "importance"  # (edges of the field,), by method; NaN where not computed
 PREDICTION = "prediction"  # attribute of an atom, eV, the model's barrier
+SADDLE_EVALUATIONS = "saddle_evaluations"  # (searches,), force calls until the saddle was found
+LANCZOS_EVALUATIONS = "lanczos_evaluations"  # (searches,), force calls for eigenvectors
+
+# events.h5, group `atoms`: also barrier_mean_all, barrier_mean_target, barrier_mean_connected,
+# the mean over all converged searches, over those that move their target, and over those that are
+# also connected to the start and distinct; barrier_mean is the one named by attribute `label`.
+
+# events.h5, group `moved`: atoms that go further than 0.1 Å, search after search
+MOVED = "moved"
+MOVED_START = "moved_start"  # (searches + 1,), rows of search k are [k] to [k + 1]
+MOVED_ATOMS = "moved_atoms"  # (moved,), indices in the structure
+SADDLE_DISPLACEMENT = "saddle_displacement"  # (moved, 3), Å, from the start to the saddle
+FINAL_DISPLACEMENT = "final_displacement"  # (moved, 3), Å, to the far minimum; 0 if unconnected

@@ -6,7 +6,7 @@ No optimisation and no derivative is in it, and it costs one prediction for each
 import torch
 
 from symgnn.explanations.masks import predict
-from symgnn.explanations.receptive_field import Graph, receptive_fields
+from symgnn.explanations.receptive_field import Fields, Graph, receptive_fields
 
 COPIES = 8  # fields side by side in one call: more do not pay on a processor
 
@@ -14,19 +14,19 @@ COPIES = 8  # fields side by side in one call: more do not pay on a processor
 def predictions_without(
     model: torch.nn.Module, graph: Graph, target: int, layers: int, removed: list[torch.Tensor]
 ) -> torch.Tensor:
-    """Predictions for one atom, each with some edges of the structure taken out.
+    """Predictions for one atom, each with some edges taken out of the graph.
 
     Args:
         model: in evaluation mode.
-        graph: the structure.
+        graph: a structure, or the graph of receptive fields.
         target: the atom whose prediction is meant.
         layers: message passing layers of the model.
-        removed: sets of edges, each (any,) int64, indices into the structure's edges.
+        removed: sets of edges, each (any,) int64, columns of the graph's edge_index.
 
     Returns:
         (sets,), standardised barrier.
     """
-    found = []
+    found = [torch.zeros(0)]
     for start in range(0, len(removed), COPIES):
         chunk = removed[start : start + COPIES]
         fields = receptive_fields(graph, [target] * len(chunk), layers)
@@ -36,44 +36,58 @@ def predictions_without(
         kept = fields.without(gone[fields.edge_field, fields.edge])
         with torch.no_grad():
             found.append(predict(model, kept))
-    return torch.cat(found) if found else torch.zeros(0)
+    return torch.cat(found)
 
 
-def edge_removal(
-    model: torch.nn.Module, graph: Graph, target: int, layers: int, edges: torch.Tensor
-) -> torch.Tensor:
-    """What each edge adds to a prediction: with it, less without it.
+def edge_removal(model: torch.nn.Module, fields: Fields, *, reach: int = 1) -> torch.Tensor:
+    """What each edge adds to a prediction: the prediction with it, less the one without it.
 
     Args:
         model: in evaluation mode.
-        graph: the structure.
-        target: the explained atom.
-        layers: message passing layers of the model.
-        edges: (any,) int64, the edges to remove one at a time.
+        fields: receptive fields.
+        reach: edges that end at most `reach` - 1 steps from the explained atom are removed, one
+            at a time.
 
     Returns:
-        (any,), standardised barrier, signed.
+        (edges,), standardised barrier, signed; NaN for the edges farther away.
     """
-    whole = predictions_without(model, graph, target, layers, [edges[:0]])
-    return whole - predictions_without(model, graph, target, layers, list(edges[:, None]))
+    edges = torch.nonzero(fields.edge_hop < reach).flatten()
+    return _removed(
+        model, fields, edges, fields.edge_field[edges], list(edges[:, None]), len(fields.edge)
+    )
 
 
-def atom_removal(
-    model: torch.nn.Module, graph: Graph, target: int, layers: int, atoms: torch.Tensor
-) -> torch.Tensor:
+def atom_removal(model: torch.nn.Module, fields: Fields, *, reach: int = 1) -> torch.Tensor:
     """What each atom adds to a prediction: with all its edges, less without any of them.
 
     Args:
         model: in evaluation mode.
-        graph: the structure.
-        target: the explained atom.
-        layers: message passing layers of the model.
-        atoms: (any,) int64, the atoms to remove one at a time.
+        fields: receptive fields.
+        reach: atoms at most this many steps from the explained atom are removed, one at a time.
 
     Returns:
-        (any,), standardised barrier, signed.
+        (atoms,), standardised barrier, signed; NaN for the atoms farther away.
     """
-    source, sink = graph.edge_index
+    source, sink = fields.graph.edge_index
+    atoms = torch.nonzero(fields.hop <= reach).flatten()
     sets = [torch.nonzero((source == atom) | (sink == atom)).flatten() for atom in atoms]
-    whole = predictions_without(model, graph, target, layers, [torch.zeros(0, dtype=torch.int64)])
-    return whole - predictions_without(model, graph, target, layers, sets)
+    return _removed(model, fields, atoms, fields.atom_field[atoms], sets, len(fields.atom))
+
+
+def _removed(
+    model: torch.nn.Module,
+    fields: Fields,
+    things: torch.Tensor,
+    thing_field: torch.Tensor,
+    sets: list[torch.Tensor],
+    size: int,
+) -> torch.Tensor:
+    """Prediction of a field less that without each of its things; NaN for other things."""
+    found = torch.full((size,), torch.nan)
+    nothing = torch.zeros(0, dtype=torch.int64)
+    for field, target in enumerate(fields.targets.tolist()):
+        own = torch.nonzero(thing_field == field).flatten().tolist()
+        removed = [nothing, *(sets[row] for row in own)]
+        outcome = predictions_without(model, fields.graph, target, fields.layers, removed)
+        found[things[own]] = outcome[0] - outcome[1:]
+    return found

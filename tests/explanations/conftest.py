@@ -8,6 +8,7 @@ from torch_geometric.utils import softmax
 
 from symgnn import neighbors
 from symgnn.explanations.receptive_field import Graph
+from symgnn.explanations.storage import Structure
 
 
 class Layer(MessagePassing):
@@ -85,6 +86,13 @@ def make_graph(positions, cell, numbers, cutoff: float = 4.0) -> Graph:
 def graph() -> Graph:
     """60 atoms in a periodic box of 14 Å, edges to 4 Å."""
     return make_graph(*random_structure())
+
+
+@pytest.fixture(scope="session")
+def structure(graph) -> Structure:
+    """The same, as files hold it."""
+    positions, cell, numbers = random_structure()
+    return Structure(positions, cell, numbers, graph.edge_index.numpy(), graph.edge_vector.numpy())
 
 
 def seeded(layer: type[MessagePassing], layers: int = 2) -> Model:

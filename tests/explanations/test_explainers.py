@@ -68,24 +68,33 @@ def test_gradients_agree_with_captum(method, graph, adding):
 
 
 def test_edge_removal_is_the_difference_of_two_predictions(graph, attending):
-    fields = receptive_fields(graph, [5], 2)
-    edges = fields.edge[:11]
-    found = edge_removal(attending, graph, 5, 2, edges)
-    keep = torch.arange(graph.edge_index.shape[1]) != edges[4]
-    whole = attending(graph.species, graph.edge_index, graph.edge_vector)[5]
-    gone = attending(graph.species, graph.edge_index[:, keep], graph.edge_vector[keep])[5]
-    torch.testing.assert_close(found[4], whole - gone, rtol=1e-4, atol=1e-6)
+    fields = receptive_fields(graph, [9, 5], 2)
+    found = edge_removal(attending, fields, reach=2)
+    whole = attending(graph.species, graph.edge_index, graph.edge_vector)
+    assert not found.isnan().any()
+    for row in (0, 4, len(found) - 1):
+        keep = torch.arange(graph.edge_index.shape[1]) != fields.edge[row]
+        gone = attending(graph.species, graph.edge_index[:, keep], graph.edge_vector[keep])
+        atom = [9, 5][fields.edge_field[row]]
+        torch.testing.assert_close(found[row], whole[atom] - gone[atom], rtol=1e-4, atol=1e-6)
+
+
+def test_edges_out_of_reach_are_left_out(graph, attending):
+    fields = receptive_fields(graph, [9, 5], 2)
+    near = edge_removal(attending, fields, reach=1)
+    assert torch.equal(near.isnan(), fields.edge_hop >= 1)
 
 
 def test_atom_removal_is_the_prediction_without_the_atom(graph, attending):
     fields = receptive_fields(graph, [5], 2)
-    atom = int(fields.atom[fields.hop == 1][0])
-    (found,) = atom_removal(attending, graph, 5, 2, torch.tensor([atom]))
-    kept = torch.arange(len(graph.species)) != atom
+    found = atom_removal(attending, fields, reach=1)
+    assert torch.equal(found.isnan(), fields.hop > 1)
+    row_of_atom = int(torch.nonzero(fields.hop == 1)[3])
+    kept = torch.arange(len(graph.species)) != fields.atom[row_of_atom]
     edges = kept[graph.edge_index].all(dim=0)
     row = torch.cumsum(kept, 0) - 1
     gone = attending(
         graph.species[kept], row[graph.edge_index[:, edges]], graph.edge_vector[edges]
     )[row[5]]
     whole = attending(graph.species, graph.edge_index, graph.edge_vector)[5]
-    torch.testing.assert_close(found, whole - gone, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(found[row_of_atom], whole - gone, rtol=1e-4, atol=1e-6)

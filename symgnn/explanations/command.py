@@ -1,0 +1,65 @@
+"""The command `symgnn explain`."""
+
+from pathlib import Path
+
+import typer
+
+
+def explain(
+    structure: Path = typer.Argument(..., help="Any file that ASE reads, with a periodic cell."),
+    checkpoint: Path = typer.Option(..., help="A trained model: run/checkpoint.pt."),
+    atoms: str = typer.Option(
+        "3", help="all, a number (seeded random choice), a range i:j, or indices i,j,k."
+    ),
+    method: str = typer.Option(
+        "gnnexplainer",
+        help="gnnexplainer, gnnexplainer-single (torch-geometric's loop), integrated-gradients, "
+        "saliency or removal (exact, slow).",
+    ),
+    seed: int = typer.Option(0, help="Of the random choice and of the first masks."),
+    epochs: int = typer.Option(100, min=1, help="Optimiser steps of GNNExplainer."),
+    learning_rate: float = typer.Option(0.01, help="Of GNNExplainer, in the logit of a weight."),
+    size_weight: float = typer.Option(
+        0.005, min=0, help="GNNExplainer's penalty on each unit of weight."
+    ),
+    entropy_weight: float = typer.Option(
+        1.0, min=0, help="GNNExplainer's penalty on the mean entropy of the weights."
+    ),
+    steps: int = typer.Option(32, min=1, help="Quadrature points of the integrated gradients."),
+    reach: int = typer.Option(
+        1, min=1, help="Removal: edges and atoms up to this many steps from the atom."
+    ),
+    batch: int = typer.Option(4, min=1, help="Atoms explained side by side."),
+    time_budget: float = typer.Option(
+        None, help="Stop after this time, s, with what is done kept (exit code 75)."
+    ),
+    output: Path = typer.Option(..., "--output", "-o", help="Explanations to write, HDF5."),
+) -> None:
+    """Find the edges and atoms that a model's predictions rest on.
+
+    Each atom is explained within its receptive field, the atoms that message passing can reach.
+    GNNExplainer finds a weight between 0 and 1 for each edge that keeps the prediction by a
+    squared error; integrated gradients and saliency differentiate the prediction by the weights
+    of the messages; removal predicts again without each edge and atom, and is the reference. The
+    signed methods give eV. Stopped or killed, the same command goes on after the last atom done.
+
+    Example: `symgnn explain glass.xyz --checkpoint run/checkpoint.pt --atoms 3 -o explanation.h5`
+    """
+    from symgnn.explanations.job import explain_structure
+
+    explain_structure(
+        structure,
+        checkpoint,
+        selection=atoms,
+        method=method,
+        seed=seed,
+        batch=batch,
+        time_budget=time_budget,
+        output=output,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        size_weight=size_weight,
+        entropy_weight=entropy_weight,
+        steps=steps,
+        reach=reach,
+    )
