@@ -1,0 +1,248 @@
+"""Section on the glasses: energies against cooling rate, the quench, and g(r)."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from symgnn.glasses.radial import first_peak, mean_distribution, radial_distribution
+from symgnn.report.inputs import Glass
+from symgnn.report.page import Figure, Section, Table, figure
+from symgnn.report.style import SOFT_INK, empty_plot, ordered_color, pair_color
+from symgnn.report.words import (
+    MISSING,
+    count,
+    decimal,
+    formula,
+    listing,
+    mean_and_spread,
+    power_of_ten,
+)
+
+RECORD_POINTS = 240  # of a thermodynamic record in a figure: block means
+RATE_AXIS = {"type": "log", "dtick": 1, "exponentformat": "power"}
+NEAREST_SHOWN = 1.8  # Å; no two atoms of a metal are closer
+
+
+def section(glasses: Sequence[Glass]) -> Section:
+    """Figures, tables and findings of a set of glasses."""
+    groups = grouped(glasses)
+    compositions = sorted({formula(glass.composition) for glass in glasses})
+    rates = sorted({g.cooling_rate for g in glasses if not math.isnan(g.cooling_rate)})
+    atoms = sorted({len(glass.atoms) for glass in glasses})
+    size = f"{atoms[0]:,} atoms" if len(atoms) == 1 else f"{atoms[0]:,} to {atoms[-1]:,} atoms"
+    opening = f"{count(len(glasses), 'glass', 'glasses')} of {listing(compositions)}, {size} each"
+    if rates:
+        opening += ", quenched at " + listing([power_of_ten(rate) for rate in rates]) + " K/s"
+    trends = energy_trends(glasses)
+    blocks = [opening + ".", _table(groups)]
+    if rates and any(math.isfinite(glass.number("energy_per_atom")) for glass in glasses):
+        blocks.append(_energy_figure(glasses, trends))
+    recorded = [glass for glass in glasses if glass.thermo]
+    if recorded:
+        blocks.append(_quench_figure(recorded))
+    blocks += _radial_blocks(groups)
+    facts = [(f"{len(glasses):,}", "glass" if len(glasses) == 1 else "glasses")]
+    return Section("glasses", "Glasses", blocks, trends, facts)
+
+
+def grouped(glasses: Sequence[Glass]) -> dict[str, list[Glass]]:
+    """Glasses by composition, size and cooling rate, fast to slow.
+
+    The key names the group by what is not the same for all of them.
+    """
+    parts = {glass.name: _group_parts(glass) for glass in glasses}
+    varying = [len(set(column)) > 1 for column in zip(*parts.values(), strict=True)]
+    if not any(varying):
+        varying = [True] * len(varying)
+    order = sorted(glasses, key=lambda g: (g.composition, len(g.atoms), -_known_rate(g)))
+    groups: dict[str, list[Glass]] = {}
+    for glass in order:
+        named = [part for part, differs in zip(parts[glass.name], varying, strict=True) if differs]
+        groups.setdefault(", ".join(named), []).append(glass)
+    return groups
+
+
+def _group_parts(glass: Glass) -> tuple[str, str, str]:
+    rate = glass.cooling_rate
+    speed = "cooling rate unknown" if math.isnan(rate) else f"{power_of_ten(rate)} K/s"
+    return formula(glass.composition), f"{len(glass.atoms):,} atoms", speed
+
+
+def _known_rate(glass: Glass) -> float:
+    return 0.0 if math.isnan(glass.cooling_rate) else glass.cooling_rate
+
+
+def rate_colors(glasses: Sequence[Glass]) -> dict[float, str]:
+    """A colour for each cooling rate, slow (dark) to fast (light)."""
+    rates = sorted({glass.cooling_rate for glass in glasses if not math.isnan(glass.cooling_rate)})
+    return {rate: ordered_color(k / max(1, len(rates) - 1)) for k, rate in enumerate(rates)}
+
+
+def energy_trends(glasses: Sequence[Glass]) -> list[str]:
+    """A sentence a composition on how the energy changes with cooling rate, by least squares."""
+    sentences = []
+    for composition in sorted({glass.composition for glass in glasses}):
+        chosen = [g for g in glasses if g.composition == composition]
+        rate = np.array([glass.cooling_rate for glass in chosen])
+        energy = np.array([glass.number("energy_per_atom") for glass in chosen])
+        known = np.isfinite(rate) & np.isfinite(energy)
+        if len(set(rate[known])) < 2:
+            continue
+        slope = np.polyfit(np.log10(rate[known]), energy[known], 1)[0]
+        verb = "rises" if slope > 0 else "falls"
+        sentences.append(
+            f"The energy of {formula(composition)} {verb} by {decimal(1000 * abs(slope), 1)} meV "
+            "per atom for each tenfold increase of the cooling rate "
+            f"({count(int(known.sum()), 'glass', 'glasses')})."
+        )
+    return sentences
+
+
+def _table(groups: dict[str, list[Glass]]) -> Table:
+    rows = []
+    for members in groups.values():
+        first = members[0]
+        force = max(glass.number("force_max") for glass in members)
+        pressure = max(abs(glass.number("pressure")) for glass in members)
+        rows.append(
+            (
+                formula(first.composition),
+                f"{len(first.atoms):,}",
+                power_of_ten(first.cooling_rate),
+                str(len(members)),
+                mean_and_spread([glass.number("energy_per_atom") for glass in members], 4),
+                mean_and_spread([glass.number("density") for glass in members], 5),
+                power_of_ten(float(f"{force:.1e}")),
+                decimal(1000 * pressure, 2),
+            )
+        )
+    caption = (
+        "The glasses by composition, size and cooling rate: mean energy and density of the "
+        "relaxed structures (± standard deviation over samples), the largest force left on an "
+        f"atom and the largest pressure left in a sample. {MISSING} is a number that the files "
+        "do not hold."
+    )
+    header = ("composition", "atoms", "rate, K/s", "samples", "energy, eV/atom")
+    header += ("density, atoms/Å³", "force, eV/Å", "pressure, MPa")
+    return Table("glasses", caption, header, rows)
+
+
+def _energy_figure(glasses: Sequence[Glass], trends: Sequence[str]) -> Figure:
+    compositions = sorted({glass.composition for glass in glasses})
+    step = 1 / max(1, len(compositions) - 1)
+    colors = {name: ordered_color(k * step) for k, name in enumerate(compositions)}
+    panels = [
+        _against_rate(glasses, colors, "energy_per_atom", "energy, eV/atom"),
+        _against_rate(glasses, colors, "density", "density, atoms/Å³"),
+    ]
+    caption = (
+        "Energy and density of the relaxed glasses against the cooling rate (logarithmic). "
+        "A point is a glass; the line joins the means. " + " ".join(trends)
+    )
+    legend = [(formula(name), colors[name]) for name in compositions]
+    return figure("energy", caption, *panels, legend=legend)
+
+
+def _against_rate(
+    glasses: Sequence[Glass], colors: dict[str, str], key: str, title: str
+) -> go.Figure:
+    """A number of each glass against its cooling rate, one colour a composition."""
+    plot = empty_plot("cooling rate, K/s", title, xaxis=RATE_AXIS)
+    for composition, color in colors.items():
+        chosen = [g for g in glasses if g.composition == composition]
+        rate = np.array([glass.cooling_rate for glass in chosen])
+        value = np.array([glass.number(key) for glass in chosen])
+        known = sorted(set(rate[np.isfinite(rate)]))
+        means = [value[rate == one].mean() for one in known]
+        line = {"color": color, "width": 1.5}
+        plot.add_scatter(x=known, y=means, mode="lines", line=line, hoverinfo="skip")
+        plot.add_scatter(
+            x=rate,
+            y=value,
+            mode="markers",
+            marker={"color": color, "size": 8, "opacity": 0.75},
+            text=[glass.name for glass in chosen],
+            hovertemplate="%{text}<br>%{y:.5f}<extra></extra>",
+        )
+    return plot
+
+
+def _quench_figure(glasses: Sequence[Glass]) -> Figure:
+    colors = rate_colors(glasses)
+    panels = []
+    for x, y, x_title, y_title in (
+        ("time", "temperature", "time, ps", "temperature, K"),
+        ("time", "pressure", "time, ps", "pressure, GPa"),
+        ("temperature", "energy", "temperature, K", "energy, eV/atom"),
+        ("temperature", "density", "temperature, K", "density, atoms/Å³"),
+    ):
+        plot = empty_plot(x_title, y_title, height=260)
+        for glass in glasses:
+            if x not in glass.thermo:
+                continue
+            line = {"color": colors.get(glass.cooling_rate, SOFT_INK), "width": 1.2}
+            plot.add_scatter(
+                x=block_means(glass.thermo[x]),
+                y=block_means(glass.thermo[y]),
+                mode="lines",
+                line=line,
+                name=glass.name,
+            )
+        panels.append(plot)
+    caption = (
+        f"{count(len(glasses), 'run')} from the melt to the glass: temperature and pressure in "
+        "time; energy and density against temperature, where the glass transition shows as a "
+        f"change of slope. Means over {RECORD_POINTS} blocks of a run's record."
+    )
+    legend = [(f"{power_of_ten(rate)} K/s", color) for rate, color in colors.items()]
+    return figure("quench", caption, *panels, legend=legend)
+
+
+def block_means(values: np.ndarray) -> np.ndarray:
+    """Means over RECORD_POINTS blocks of equal length (of shorter records, the values)."""
+    blocks = np.array_split(values, min(RECORD_POINTS, len(values)))
+    return np.array([block.mean() for block in blocks], dtype=np.float32)
+
+
+def _radial_blocks(groups: dict[str, list[Glass]]) -> list[Figure | Table]:
+    means = {
+        name: mean_distribution([radial_distribution(glass.atoms) for glass in members])
+        for name, members in groups.items()
+    }
+    pairs = sorted({pair for mean in means.values() for pair in mean.partial})
+    choices = {}
+    for name, mean in means.items():
+        plot = empty_plot("distance r, Å", "g(r)", xaxis={"range": [NEAREST_SHOWN, None]})
+        shown = mean.distance >= NEAREST_SHOWN
+        for pair, g in mean.partial.items():
+            line = {"color": pair_color(pair), "width": 1.8}
+            x, y = mean.distance[shown].astype(np.float32), g[shown].astype(np.float32)
+            plot.add_scatter(x=x, y=y, mode="lines", line=line, name="-".join(pair))
+        choices[name] = [plot]
+    caption = (
+        "Partial radial distribution functions g(r): the density of one species at distance r "
+        "from an atom of another, relative to its mean density. Mean over the samples."
+    )
+    legend = [("-".join(pair), pair_color(pair)) for pair in pairs]
+    drawn = Figure("radial", caption, choices, "Glasses", legend)
+    return [drawn, _peak_table(means, pairs)]
+
+
+def _peak_table(means: dict, pairs: Sequence[tuple[str, str]]) -> Table:
+    rows = []
+    for name, mean in means.items():
+        row = [name]
+        for pair in pairs:
+            if pair in mean.partial:
+                position, height = first_peak(mean.distance, mean.partial[pair])
+                row += [decimal(position, 3), decimal(height, 2)]
+            else:
+                row += [MISSING, MISSING]
+        rows.append(row)
+    header = ["glasses"]
+    for pair in pairs:
+        header += [f"{'-'.join(pair)}, Å", "height"]
+    caption = "First peak of each partial g(r): its position and height, from a parabola."
+    return Table("radial", caption, header, rows)
