@@ -2,12 +2,15 @@
 
 import os
 import sys
+import traceback
 
 import typer
 
 import symgnn
-from symgnn.errors import EXIT_BAD_INPUT, EXIT_TRY_AGAIN, InputError, TimeBudgetReached
+from symgnn.barriers.command import barriers, merge_events
+from symgnn.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_TRY_AGAIN, InputError, SimulationError, TimeBudgetReached
 from symgnn.graphs.command import graphs
+from symgnn.workflow.command import job, status
 
 app = typer.Typer(
     name="symgnn",
@@ -34,22 +37,39 @@ def _options(
     pass
 
 
+app.command("barriers")(barriers)
+app.command("merge-events")(merge_events)
 app.command("graphs")(graphs)
 
 
+def _leave(code: int) -> None:
+    """Exit; where other MPI ranks wait for this one, end them too."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.COMM_WORLD.size > 1:
+        sys.stderr.flush()
+        mpi.COMM_WORLD.Abort(code)
+    sys.exit(code)
+
+
 def main() -> None:
-    """Run the command line; exit 2 on bad input, 75 at the time budget."""
+    """Run the command line; exit 2 on bad input, 1 on a failed simulation, 75 at the time budget."""
     try:
         app()
     except InputError as error:
         print(f"symgnn: error: {error}", file=sys.stderr)
-        sys.exit(EXIT_BAD_INPUT)
+        _leave(EXIT_BAD_INPUT)
     except TimeBudgetReached as error:
         print(f"symgnn: {error}", file=sys.stderr)
-        sys.exit(EXIT_TRY_AGAIN)
+        _leave(EXIT_TRY_AGAIN)
+    except SimulationError as error:
+        print(f"symgnn: failed: {error}", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception:
+        traceback.print_exc()
+        _leave(1)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,15 @@ class Progress:
         elif self._done > self._start_done:
             self._log("")
 
+    @property
+    def done_now(self) -> int:
+        """How many were done in this run."""
+        return self._done - self._start_done
+
+    def rate(self, count: int) -> float:
+        """`count` over the time since the start, 1/s."""
+        return count / max(time.monotonic() - self._start, 1e-9)
+
     def advance(self, count: int = 1, **figures: object) -> None:
         """Count `count` more as done; `figures` are shown by name beside the count."""
         self._done += count
@@ -89,7 +98,8 @@ class Progress:
         new = self._done - self._start_done
         left = (self._total - self._done) * elapsed / new if new else float("nan")
         print(
-            f"{self._label}: {self._done}/{self._total}  {elapsed:.0f} s  left {left:.0f} s  {text}",
+            f"{self._label}: {self._done}/{self._total}  {elapsed:.0f} s  "
+            f"left {left:.0f} s  {text}",
             file=sys.stderr,
             flush=True,
         )

@@ -1,0 +1,301 @@
+"""The activation-relaxation technique nouveau (ARTn), for many searches at once.
+
+A search leaves its minimum by pushes along a random direction of the target and its neighbours,
+each followed by a few relaxation steps perpendicular to that direction. Once the lowest
+eigenvalue of the Hessian, found by Lanczos iterations, lies below a threshold, the search climbs
+along that eigenvector and relaxes perpendicular to it until all forces vanish: a saddle point.
+Both sides of the saddle are then relaxed, which tells whether the start is one of its two minima
+(G. T. Barkema, N. Mousseau, doi:10.1103/PhysRevLett.77.4358; E. Cances et al.,
+doi:10.1063/1.3088532).
+
+The state of every search is one row of the tensors here. A round asks for one force call of
+every unfinished search and moves each on by itself, so that results do not depend on what else is
+in the batch. Where the forces come from is not this module's business.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+from torch import Tensor
+
+from symgnn.barriers.lanczos import LanczosBatch, dot, normalized
+
+
+class Phase(IntEnum):
+    """What a search wants its next force for."""
+
+    PUSHED = 0  # relaxes perpendicular to the push
+    CLIMBING = 1  # relaxes perpendicular to the eigenvector
+    LANCZOS = 2
+    FORWARD = 3  # relaxes from the saddle, away from the start
+    BACKWARD = 4  # relaxes from the saddle, towards the start
+    IDLE = 5
+
+
+class Status(IntEnum):
+    """How a search ended."""
+
+    CONVERGED = 0
+    NOT_CONVERGED = 1  # no saddle within the allowed force calls
+    LEFT_REGION = 2  # an atom went too far for the local region
+    FAILED = 3  # forces were not finite
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The numbers that define a search. Lengths of steps are norms over all coordinates."""
+
+    push_radius: float = 3.6  # Å, atoms pushed: those nearer to the target
+    push_step: float = 0.3  # Å
+    push_relaxations: int = 4  # perpendicular steps after a push
+    activation: float = -0.5  # eV/Å², eigenvalue below which a search climbs
+    climb_step: float = 0.3  # Å, longest step along the eigenvector
+    climb_relaxations: int = 20  # most perpendicular steps after a step along the eigenvector
+    soft_curvature: float = 0.5  # eV/Å², bounds the step from below where the mode is flat
+    force_tolerance: float = 0.05  # eV/Å, largest atomic force at the saddle
+    lanczos_vectors: int = 16
+    lanczos_tolerance: float = 0.01
+    lanczos_step: float = 0.005  # Å
+    saddle_evaluations: int = 3000  # most force calls on the way to a saddle
+    minimum_tolerance: float = 0.005  # eV/Å, force at the two minima
+    minimum_evaluations: int = 400  # most force calls to each minimum
+    departure: float = 0.2  # Å, step off the saddle
+    same_minimum: float = 0.15  # Å, largest atomic distance between equal minima
+    relaxation_step: float = 0.03  # Å²/eV, first step of a relaxation over the force
+    largest_move: float = 0.15  # Å, of any atom in a relaxation step
+
+
+RELAXING = (Phase.PUSHED, Phase.CLIMBING)
+DESCENDING = (Phase.FORWARD, Phase.BACKWARD)
+
+
+class Artn:
+    """A batch of searches.
+
+    Args:
+        protocol: the numbers that define a search.
+        size: rows of the batch.
+        capacity: free atoms of the largest region; rows with fewer atoms are padded with zeros.
+        device: where the state lives.
+    """
+
+    def __init__(
+        self, protocol: Protocol, size: int, capacity: int, device: torch.device | str = "cpu"
+    ):
+        self.protocol = protocol
+        device = torch.device(device)
+        dimension = 3 * capacity
+        vectors = torch.zeros(10, size, dimension, dtype=torch.float64, device=device)
+        self.minimum, self.position, self.trial = vectors[:3]
+        self.force, self.push, self.direction, self.saddle = vectors[3:7]
+        self._last_position, self._last_force, self.final = vectors[7:10]
+        numbers = torch.zeros(5, size, dtype=torch.float64, device=device)
+        self.energy, self.curvature, self.barrier, self.final_energy, self.force_max = numbers
+        counts = torch.zeros(6, size, dtype=torch.long, device=device)
+        self.evaluations, self.saddle_evaluations, self.lanczos_evaluations = counts[:3]
+        self.status, self._steps, self._descent_start = counts[3:]
+        self.phase = torch.full((size,), int(Phase.IDLE), device=device)
+        self._climbs = torch.zeros(size, dtype=torch.bool, device=device)
+        self.connected = torch.zeros(size, dtype=torch.bool, device=device)
+        self._lanczos = LanczosBatch(
+            size,
+            dimension,
+            vectors=protocol.lanczos_vectors,
+            tolerance=protocol.lanczos_tolerance,
+            device=device,
+        )
+
+    def admit(self, row: int, minimum: Tensor, push: Tensor) -> None:
+        """Start a search in a free row.
+
+        Args:
+            row: the row.
+            minimum: (atoms, 3), Å, the starting positions; atoms may be fewer than the capacity.
+            push: (atoms, 3), random direction; its length does not matter.
+        """
+        length = minimum.numel()
+        for state in (self.minimum, self.push, self.saddle, self.final):
+            state[row] = 0.0
+        self.minimum[row, :length] = minimum.reshape(-1)
+        self.push[row, :length] = normalized(push.reshape(-1))
+        self.direction[row] = self.push[row]
+        self.position[row] = self.minimum[row] + self.protocol.push_step * self.push[row]
+        self.trial[row] = self.position[row]
+        for number in (self.curvature, self.barrier, self.final_energy, self.force_max):
+            number[row] = float("nan")
+        for count in (self.evaluations, self.saddle_evaluations, self.lanczos_evaluations):
+            count[row] = 0
+        self._steps[row], self._climbs[row], self.connected[row] = 0, False, False
+        self.phase[row] = int(Phase.PUSHED)
+
+    def active(self) -> Tensor:
+        """Rows whose searches want a force at `trial`."""
+        return (self.phase != Phase.IDLE).nonzero()[:, 0]
+
+    def receive(self, rows: Tensor, energy: Tensor, force: Tensor, inside: Tensor) -> None:
+        """Move searches on by one force call.
+
+        Args:
+            rows: the active rows, (rows,).
+            energy: (rows,), eV, relative to the start.
+            force: (rows, 3 capacity), eV/Å, zero on padding.
+            inside: (rows,), false where an atom left its region.
+        """
+        self.evaluations[rows] += 1
+        finite = torch.isfinite(energy) & torch.isfinite(force).all(-1)
+        self._finish(rows[~finite], Status.FAILED)
+        self._finish(rows[finite & ~inside], Status.LEFT_REGION)
+        good = finite & inside
+        rows, energy, force = rows[good], energy[good], force[good]
+        phase = self.phase[rows]
+        for phases, step in (
+            (RELAXING, self._relax),
+            (DESCENDING, self._descend),
+            ((Phase.LANCZOS,), self._diagonalize),
+        ):
+            chosen = torch.isin(phase, torch.tensor(phases, device=phase.device))
+            if chosen.any():
+                step(rows[chosen], energy[chosen], force[chosen])
+
+    def _relax(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
+        """A step perpendicular to push or eigenvector; then Lanczos, when there were enough."""
+        p = self.protocol
+        self.energy[rows], self.force[rows] = energy, force
+        direction = self.direction[rows]
+        parallel = dot(force, direction)
+        across = force - parallel.unsqueeze(-1) * direction
+        climbs = self.phase[rows] == Phase.CLIMBING
+        limit = torch.where(climbs, p.climb_relaxations, p.push_relaxations)
+        still = climbs & (dot(across, across) < torch.maximum(parallel, parallel * 0 + 0.05) ** 2)
+        done = (self._steps[rows] >= limit) | still
+        done |= climbs & (self._largest(force) < p.force_tolerance)
+        self._move(rows[~done], across[~done])
+        self._start_lanczos(rows[done])
+
+    def _start_lanczos(self, rows: Tensor) -> None:
+        self._lanczos.start(rows, self.direction[rows])
+        self.phase[rows] = int(Phase.LANCZOS)
+        self._try_lanczos(rows)
+
+    def _try_lanczos(self, rows: Tensor) -> None:
+        step = self.protocol.lanczos_step * self._lanczos.newest(rows)
+        self.trial[rows] = self.position[rows] + step
+
+    def _diagonalize(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
+        """One more Lanczos vector; when the eigenvalue stands, the search takes its next step."""
+        self.lanczos_evaluations[rows] += 1
+        product = (self.force[rows] - force) / self.protocol.lanczos_step
+        done, value, vector = self._lanczos.extend(rows, product)
+        self._try_lanczos(rows[~done])
+        rows, value, vector = rows[done], value[done], vector[done]
+        self.curvature[rows] = value
+        self._advance(rows, vector)
+
+    def _advance(self, rows: Tensor, eigenvector: Tensor) -> None:
+        """Choose what follows: the saddle is found, the climb goes on, or another push."""
+        p = self.protocol
+        curvature, largest = self.curvature[rows], self._largest(self.force[rows])
+        climbs = (curvature < p.activation) | (self._climbs[rows] & (curvature < 0.0))
+        self._climbs[rows] = climbs
+        found = climbs & (largest < p.force_tolerance)
+        spent = ~found & (self.evaluations[rows] >= p.saddle_evaluations)
+        self._found(rows[found], eigenvector[found])
+        self._finish(rows[spent], Status.NOT_CONVERGED)
+        going = ~found & ~spent
+        self._climb(rows[going & climbs], eigenvector[going & climbs])
+        self._push(rows[going & ~climbs])
+
+    def _climb(self, rows: Tensor, eigenvector: Tensor) -> None:
+        """A step along the eigenvector, against the force."""
+        p = self.protocol
+        parallel = dot(self.force[rows], eigenvector)
+        stiffness = self.curvature[rows].abs().clamp(min=p.soft_curvature)
+        length = (parallel.abs() / stiffness).clamp(max=p.climb_step)
+        uphill = eigenvector * (-torch.sign(parallel)).unsqueeze(-1)
+        self.direction[rows] = uphill
+        self._step(rows, length.unsqueeze(-1) * uphill, Phase.CLIMBING)
+
+    def _push(self, rows: Tensor) -> None:
+        """A step along the random direction of this search."""
+        self.direction[rows] = self.push[rows]
+        self._step(rows, self.protocol.push_step * self.push[rows], Phase.PUSHED)
+
+    def _step(self, rows: Tensor, move: Tensor, phase: Phase) -> None:
+        self.position[rows] += move
+        self.trial[rows] = self.position[rows]
+        self._steps[rows] = 0
+        self.phase[rows] = int(phase)
+
+    def _move(self, rows: Tensor, force: Tensor) -> None:
+        """A relaxation step along `force`, with the step length of Barzilai and Borwein.
+
+        The length is s·s / s·y over the last step s and the change y of the force along it
+        (doi:10.1093/imanum/8.1.141); no atom moves further than `largest_move`.
+        """
+        p = self.protocol
+        position = self.position[rows]
+        moved = position - self._last_position[rows]
+        change = self._last_force[rows] - force
+        curvature = dot(moved, change) / dot(moved, moved)
+        usable = (self._steps[rows] > 0) & (curvature > 0)
+        length = torch.where(usable, 1.0 / curvature, p.relaxation_step)
+        move = length.clamp(0.2 * p.relaxation_step, 20 * p.relaxation_step).unsqueeze(-1) * force
+        move = move * (p.largest_move / self._largest(move)).clamp(max=1.0).unsqueeze(-1)
+        self._last_position[rows], self._last_force[rows] = position, force
+        self.position[rows] = position + move
+        self.trial[rows] = self.position[rows]
+        self._steps[rows] += 1
+
+    def _found(self, rows: Tensor, eigenvector: Tensor) -> None:
+        """Keep the saddle and start down its far side."""
+        self.saddle[rows] = self.position[rows]
+        self.barrier[rows] = self.energy[rows]
+        self.force_max[rows] = self._largest(self.force[rows])
+        self.saddle_evaluations[rows] = self.evaluations[rows]
+        outward = dot(self.saddle[rows] - self.minimum[rows], eigenvector)
+        away = torch.where(outward < 0, -1.0, 1.0).unsqueeze(-1) * eigenvector
+        self.direction[rows] = away
+        self._step_off(rows, 1.0, Phase.FORWARD)
+
+    def _step_off(self, rows: Tensor, side: float, phase: Phase) -> None:
+        self.position[rows] = self.saddle[rows]
+        self._descent_start[rows] = self.evaluations[rows]
+        self._step(rows, side * self.protocol.departure * self.direction[rows], phase)
+
+    def _descend(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
+        """A relaxation step towards the minimum of one side; at its end the other side."""
+        p = self.protocol
+        used = self.evaluations[rows] - self._descent_start[rows]
+        largest = self._largest(force)
+        done = (largest < p.minimum_tolerance) | (used >= p.minimum_evaluations)
+        self._move(rows[~done], force[~done])
+        forward = self.phase[rows] == Phase.FORWARD
+        at, went = rows[done & forward], rows[done & ~forward]
+        self.final[at] = self.position[at]
+        self.final_energy[at] = energy[done & forward]
+        self._step_off(at, -1.0, Phase.BACKWARD)
+        self._compare_minima(went, energy[done & ~forward])
+
+    def _compare_minima(self, rows: Tensor, backward_energy: Tensor) -> None:
+        p = self.protocol
+        back = self._largest(self.position[rows] - self.minimum[rows])
+        forth = self._largest(self.final[rows] - self.minimum[rows])
+        # The step off the saddle can point the wrong way round: then the far minimum is behind.
+        swapped = forth < back
+        self.final_energy[rows] = torch.where(swapped, backward_energy, self.final_energy[rows])
+        self.final[rows] = torch.where(swapped.unsqueeze(-1), self.position[rows], self.final[rows])
+        one, other = torch.minimum(back, forth), torch.maximum(back, forth)
+        self.connected[rows] = (one < p.same_minimum) & (other >= p.same_minimum)
+        self._finish(rows, Status.CONVERGED)
+
+    def _finish(self, rows: Tensor, status: Status) -> None:
+        # A saddle once found stays found, also where one of its sides cannot be relaxed.
+        found = torch.isfinite(self.barrier[rows])
+        self.status[rows] = torch.where(found, int(Status.CONVERGED), int(status))
+        self.phase[rows] = int(Phase.IDLE)
+
+    @staticmethod
+    def _largest(vector: Tensor) -> Tensor:
+        """Largest norm of an atom's part of vectors (rows, 3 capacity)."""
+        return vector.unflatten(-1, (vector.shape[-1] // 3, 3)).norm(dim=-1).amax(-1)

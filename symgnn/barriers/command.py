@@ -1,0 +1,96 @@
+"""Commands of the barriers stage."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def barriers(
+    structure: Annotated[Path, typer.Argument(help="Glass at a minimum: any file ASE reads.")],
+    potential: Annotated[str, typer.Option(help="Potential: name in the registry, or file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="events.h5 to write.")],
+    atoms: Annotated[
+        str, typer.Option(help="all, a number N (seeded random choice) or a range i:j.")
+    ] = "all",
+    shard: Annotated[str, typer.Option(help="i/n: only part i (from 0) of the atoms.")] = "0/1",
+    searches: Annotated[int, typer.Option(min=1, help="Searches an atom.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of atoms and pushes.")] = 0,
+    engine: Annotated[
+        str, typer.Option(help="region (compiled EAM), lammps (full system) or auto.")
+    ] = "auto",
+    radius: Annotated[float, typer.Option(min=4.0, help="Radius of the free region, Å.")] = 8.0,
+    label: Annotated[
+        str, typer.Option(help="Searches that barrier_mean counts: all, target or connected.")
+    ] = "all",
+    push_radius: Annotated[
+        float, typer.Option(min=0.0, help="Atoms nearer to the target are pushed, Å.")
+    ] = 3.6,
+    push_step: Annotated[float, typer.Option(min=0.001, help="Norm of a push, Å.")] = 0.3,
+    push_relaxations: Annotated[
+        int, typer.Option(min=0, help="Perpendicular relaxation steps after a push.")
+    ] = 4,
+    activation: Annotated[
+        float, typer.Option(max=0.0, help="Eigenvalue below which a search climbs, eV/Å².")
+    ] = -0.5,
+    force_tolerance: Annotated[
+        float, typer.Option(min=1e-6, help="Largest force at the saddle, eV/Å.")
+    ] = 0.05,
+    time_budget: Annotated[
+        float | None, typer.Option(help="Stop after this time with exit code 75, s.")
+    ] = None,
+) -> None:
+    """Search saddle points around atoms of a glass (ARTn) and write their energy barriers.
+
+    Each search pushes an atom and its neighbours in a random direction until the energy curves
+    downwards, follows that direction to a saddle point, and relaxes both sides of it. Finished
+    searches stand in a journal beside the output: the same command goes on where it was stopped.
+    Run it alone, under `mpiexec -n N` or under `srun`: the result is the same.
+
+    Example: `symgnn barriers glass.xyz --potential Cu-Zr-2009 --atoms 60 --searches 5 -o events.h5`
+    """
+    from symgnn.barriers.artn import Protocol
+    from symgnn.barriers.events import LABELS
+    from symgnn.barriers.stage import check_minimum, chosen_atoms, search_barriers, shard_of
+    from symgnn.errors import InputError
+    from symgnn.potentials import find_potential
+    from symgnn.progress import TimeBudget
+    from symgnn.structures import read_structure
+
+    if label not in LABELS:
+        raise InputError(f"label: {label!r}: must be one of {', '.join(LABELS)}")
+    glass, model = read_structure(structure), find_potential(potential)
+    chosen = shard_of(chosen_atoms(atoms, len(glass), seed), shard)
+    check_minimum(glass, model, structure)
+    search_barriers(
+        glass,
+        model,
+        output,
+        chosen=chosen,
+        searches=searches,
+        seed=seed,
+        protocol=Protocol(
+            push_radius=push_radius,
+            push_step=push_step,
+            push_relaxations=push_relaxations,
+            activation=activation,
+            force_tolerance=force_tolerance,
+        ),
+        radius=radius,
+        engine=engine,
+        label=label,
+        budget=TimeBudget(time_budget),
+    )
+
+
+def merge_events(
+    shards: Annotated[list[Path], typer.Argument(help="events.h5 files of one structure.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="events.h5 to write.")],
+) -> None:
+    """Put the shards of one structure's searches together.
+
+    Example: `symgnn merge-events shard-0.h5 shard-1.h5 -o events.h5`
+    """
+    from symgnn.barriers.events import merge_events as merge
+
+    merge(shards, output)

@@ -1,0 +1,203 @@
+"""events.h5: what the searches found, one row a search, and its mean at every atom."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import fields as dataclass_fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from symgnn import fields
+from symgnn.barriers.artn import Status
+from symgnn.barriers.searches import Event
+from symgnn.errors import InputError
+from symgnn.files import create_hdf5, open_hdf5
+
+STATUS_TYPE = h5py.enum_dtype({status.name.lower(): int(status) for status in Status}, "i1")
+RAGGED = ("moved_atoms", "saddle_displacement", "final_displacement")
+COLUMNS = {
+    fields.ATOM: "i4",
+    fields.SEARCH: "i4",
+    fields.STATUS: STATUS_TYPE,
+    fields.BARRIER: "f8",
+    fields.CURVATURE: "f8",
+    fields.FORCE_MAX: "f8",
+    fields.FINAL_ENERGY: "f8",
+    fields.CONNECTED: "i1",
+    fields.DISPLACEMENT_MAX: "f8",
+    fields.TARGET_DISPLACEMENT: "f8",
+    fields.FORCE_EVALUATIONS: "i4",
+    fields.SADDLE_EVALUATIONS: "i4",
+    fields.LANCZOS_EVALUATIONS: "i4",
+}
+TARGET_MOVES = 0.2  # Å; a search involves its target where the target goes further than this
+LABELS = ("all", "target", "connected")
+
+
+def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
+    """Which searches count for a label.
+
+    Args:
+        events: columns of events.h5.
+        label: `all` converged searches; those that involve their `target`; those that are also
+            `connected` to the start and distinct (the first of equal saddles of an atom).
+
+    Returns:
+        (searches,), mask.
+    """
+    mask = events[fields.STATUS] == int(Status.CONVERGED)
+    if label == "all":
+        return mask
+    mask = mask & (np.nan_to_num(events[fields.TARGET_DISPLACEMENT]) > TARGET_MOVES)
+    if label == "target":
+        return mask
+    return mask & (events[fields.CONNECTED] == 1) & ~duplicates(events)
+
+
+def duplicates(events: dict[str, np.ndarray], energy_tolerance: float = 1e-3) -> np.ndarray:
+    """Searches whose saddle an earlier search of the same atom has found.
+
+    Saddles count as equal where barrier and final energy agree within `energy_tolerance` (eV) and
+    the largest displacements within 0.05 Å.
+    """
+    found = np.zeros(len(events[fields.ATOM]), dtype=bool)
+    signature = np.stack(
+        [
+            events[fields.BARRIER] / energy_tolerance,
+            events[fields.FINAL_ENERGY] / energy_tolerance,
+            events[fields.DISPLACEMENT_MAX] / 0.05,
+        ],
+        axis=1,
+    )
+    for atom in np.unique(events[fields.ATOM]):
+        rows = np.flatnonzero(events[fields.ATOM] == atom)
+        for k, row in enumerate(rows):
+            close = np.abs(signature[rows[:k]] - signature[row]).max(axis=1, initial=0.0) < 1.0
+            found[row] = (close & ~found[rows[:k]]).any()
+    return found
+
+
+def atom_means(
+    events: dict[str, np.ndarray], atoms: int, label: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the barriers of every atom, (atoms,), NaN where none."""
+    mask = counted(events, label)
+    atom, barrier = events[fields.ATOM][mask], events[fields.BARRIER][mask]
+    number = np.bincount(atom, minlength=atoms).astype(float)
+    number[number == 0] = np.nan
+    mean = np.bincount(atom, weights=barrier, minlength=atoms) / number
+    square = np.bincount(atom, weights=(barrier - mean[atom]) ** 2, minlength=atoms) / number
+    return mean, np.sqrt(square)
+
+
+def write_events(
+    path: Path, events: Iterable[Event], *, atoms: int, label: str, attributes: dict[str, object]
+) -> None:
+    """Write events.h5, the rows in the order of atom and search.
+
+    Args:
+        path: of the file.
+        events: what was found, in any order.
+        atoms: number of atoms of the structure.
+        label: which searches `barrier_mean` counts, one of `LABELS`.
+        attributes: protocol, seed, structure hash, potential checksum, versions.
+    """
+    rows = sorted(events, key=lambda event: (event.atom, event.search))
+    names = [field.name for field in dataclass_fields(Event) if field.name not in RAGGED]
+    columns = {name: np.array([getattr(row, name) for row in rows]) for name in names}
+    columns = {name: columns[name].astype(kind) for name, kind in COLUMNS.items()}
+    with create_hdf5(path, "events") as file:
+        file.attrs.update(attributes)
+        file.attrs["label"] = label
+        _write_columns(file, columns, atoms, label)
+        _write_moved(file, rows)
+
+
+def _write_columns(file: h5py.File, columns: dict[str, np.ndarray], atoms: int, label: str) -> None:
+    group = file.create_group(fields.EVENTS)
+    for name, kind in COLUMNS.items():
+        group.create_dataset(name, data=columns[name], dtype=kind)
+    group = file.create_group(fields.ATOMS)
+    for kind in LABELS:
+        mean, deviation = atom_means(columns, atoms, kind)
+        group.create_dataset(f"{fields.BARRIER_MEAN}_{kind}", data=mean)
+        if kind == label:
+            group.create_dataset(fields.BARRIER_MEAN, data=mean)
+            group.create_dataset(fields.BARRIER_STD, data=deviation)
+    converged = counted(columns, "all")
+    atom = columns[fields.ATOM]
+    number = np.bincount(atom, minlength=atoms)
+    group.create_dataset(fields.SEARCHES, data=number.astype("i4"))
+    number = np.bincount(atom[converged], minlength=atoms)
+    group.create_dataset(fields.CONVERGED, data=number.astype("i4"))
+
+
+def _write_moved(file: h5py.File, rows: list[Event]) -> None:
+    group = file.create_group(fields.MOVED)
+    start = np.cumsum([0] + [len(row.moved_atoms) for row in rows])
+    group.create_dataset(fields.MOVED_START, data=start)
+    empty = {"moved_atoms": np.zeros(0, "i4")}
+    for name in RAGGED:
+        parts = [getattr(row, name) for row in rows] or [empty.get(name, np.zeros((0, 3)))]
+        kind = "i4" if name == "moved_atoms" else "f4"
+        group.create_dataset(name, data=np.concatenate(parts).astype(kind))
+
+
+def read_columns(path: Path | str) -> dict[str, np.ndarray]:
+    """The columns of group `events` of an events.h5.
+
+    Raises:
+        InputError: the file is not a whole events.h5 of this version.
+    """
+    with open_hdf5(path, "events") as file:
+        return {name: file[fields.EVENTS][name][:] for name in COLUMNS}
+
+
+def read_events(path: Path | str) -> list[Event]:
+    """All events of an events.h5, with the displacements of the atoms that moved."""
+    with open_hdf5(path, "events") as file:
+        columns = {name: file[fields.EVENTS][name][:].tolist() for name in COLUMNS}
+        start = file[fields.MOVED][fields.MOVED_START][:]
+        ragged = {name: file[fields.MOVED][name][:] for name in RAGGED}
+    columns[fields.CONNECTED] = [bool(value) for value in columns[fields.CONNECTED]]
+    return [
+        Event(
+            **{name: column[k] for name, column in columns.items()},
+            **{name: values[start[k] : start[k + 1]] for name, values in ragged.items()},
+        )
+        for k in range(len(start) - 1)
+    ]
+
+
+def merge_events(paths: list[Path], output: Path) -> None:
+    """Put the shards of one structure together.
+
+    Raises:
+        InputError: the shards are not of the same work, or one search stands in two of them.
+    """
+    first: dict[str, object] = {}
+    merged: dict[tuple[int, int], Event] = {}
+    for path in paths:
+        with open_hdf5(path, "events") as file:
+            attributes = dict(file.attrs)
+            atoms = len(file[fields.ATOMS][fields.SEARCHES])
+        first = first or attributes
+        for key, value in attributes.items():
+            if first.get(key) != value:
+                raise InputError(f"{path}: {key} differs from that of {paths[0]}")
+        for event in read_events(path):
+            if (event.atom, event.search) in merged:
+                raise InputError(
+                    f"{path}: search {event.search} of atom {event.atom} is in another shard too"
+                )
+            merged[event.atom, event.search] = event
+    label = str(first.pop("label"))
+    kept = {k: v for k, v in first.items() if k not in ("format", "format_version")}
+    write_events(output, merged.values(), atoms=atoms, label=label, attributes=kept)
+
+
+def protocol_of(path: Path | str) -> dict:
+    """The protocol of an events.h5, as it was written."""
+    with open_hdf5(path, "events") as file:
+        return json.loads(file.attrs["protocol"])

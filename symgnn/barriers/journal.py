@@ -1,0 +1,121 @@
+"""A journal of finished searches: survives kill -9, torn lines and a second copy of the program.
+
+One line a search, each with a checksum. The first line names the work (protocol, seed, structure,
+potential), so that a journal of other work is never mixed in. The number of searches an atom and
+the choice of atoms are not part of it: raising them computes only what is missing.
+"""
+
+import base64
+import fcntl
+import json
+import os
+import zlib
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from symgnn.barriers.searches import Event
+from symgnn.errors import InputError
+
+ARRAYS = {"moved_atoms": "<i4", "saddle_displacement": "<f4", "final_displacement": "<f4"}
+
+
+def _line(record: dict) -> bytes:
+    text = json.dumps(record, sort_keys=True)
+    return f"{zlib.crc32(text.encode()):08x} {text}\n".encode()
+
+
+def _record(line: bytes) -> dict | None:
+    """The record of a line, or None where the line is torn."""
+    checksum, _, text = line.rstrip(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != f"{zlib.crc32(text):08x}".encode():
+        return None
+    return json.loads(text)
+
+
+def to_record(event: Event) -> dict:
+    """An event as plain JSON; arrays as base64 of little-endian numbers."""
+    record = asdict(event)
+    for name, kind in ARRAYS.items():
+        record[name] = base64.b64encode(record[name].astype(kind).tobytes()).decode()
+    return record
+
+
+def from_record(record: dict) -> Event:
+    """The event of a record."""
+    fields = dict(record)
+    for name, kind in ARRAYS.items():
+        fields[name] = np.frombuffer(base64.b64decode(record[name]), dtype=kind)
+        if name != "moved_atoms":
+            fields[name] = fields[name].reshape(-1, 3)
+    return Event(**fields)
+
+
+class Journal:
+    """The finished searches of one piece of work, on disk.
+
+    Args:
+        path: the journal; created where absent, continued where it is of the same work.
+        work: what the results depend on; plain JSON.
+
+    Raises:
+        InputError: another process holds the journal.
+    """
+
+    def __init__(self, path: Path, work: dict):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise InputError(f"{path}: another process is at this work; wait for it") from None
+        self.events: dict[tuple[int, int], Event] = {}
+        self._resume(work)
+
+    def _resume(self, work: dict) -> None:
+        """Read what is whole; cut off a torn end or the journal of other work."""
+        with open(self._path, "rb") as stream:
+            header = _record(stream.readline())
+            whole = 0
+            if header == {"work": work}:
+                whole = stream.tell()
+                for line in stream:
+                    record = _record(line)
+                    if record is not None:
+                        event = from_record(record)
+                        self.events[event.atom, event.search] = event
+                    if line.endswith(b"\n"):
+                        whole += len(line)
+        os.ftruncate(self._file, whole)
+        os.lseek(self._file, 0, os.SEEK_END)
+        if whole == 0:
+            self._append(_line({"work": work}))
+
+    def add(self, event: Event) -> None:
+        """Write down one finished search."""
+        self._append(_line(to_record(event)))
+        self.events[event.atom, event.search] = event
+
+    def _append(self, line: bytes) -> None:
+        start = os.lseek(self._file, 0, os.SEEK_END)
+        written = 0
+        try:
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+        except OSError:
+            os.ftruncate(self._file, start)  # a full disk leaves no half line
+            raise
+
+    def close(self) -> None:
+        """Flush to disk and let go of the lock."""
+        os.fsync(self._file)
+        os.close(self._file)
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,114 @@
+"""Lanczos iterations for the lowest eigenpair of many Hessians at once.
+
+Each iteration needs one force call a search, at a small step along the newest vector: with
+forces F, H q is (F(x) - F(x + δ q)) / δ. The basis is orthogonalised in full at every step
+(R. Malek, N. Mousseau, doi:10.1103/PhysRevE.62.7723; E. Cances et al., doi:10.1063/1.3088532).
+"""
+
+import torch
+from torch import Tensor
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner products along the last axis."""
+    return (a * b).sum(-1)
+
+
+def normalized(vector: Tensor) -> Tensor:
+    """Vectors of unit length along the last axis."""
+    return vector / dot(vector, vector).sqrt().unsqueeze(-1)
+
+
+def lowest_eigenpair(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Lowest eigenvalues (rows,) and eigenvectors (rows, n) of symmetric matrices (rows, n, n).
+
+    The matrices are padded to whole cache lines, because LAPACK's last digits depend on where in
+    memory a matrix begins, and a search must not depend on its place in the batch.
+    """
+    size = matrix.shape[-1]
+    padded = -(-size // 4) * 4
+    bound = matrix.abs().sum(-1).amax(-1) + 1.0
+    full = torch.diag_embed(bound.unsqueeze(-1).expand(-1, padded))
+    full[:, :size, :size] = matrix
+    values, vectors = torch.linalg.eigh(full)
+    return values[:, 0], vectors[:, :size, 0]
+
+
+class LanczosBatch:
+    """Bases and tridiagonal matrices of a batch of searches.
+
+    Args:
+        size: searches in the batch.
+        dimension: coordinates of a search.
+        vectors: most vectors in a basis.
+        tolerance: relative change of the eigenvalue at which an iteration ends.
+    """
+
+    def __init__(
+        self, size: int, dimension: int, *, vectors: int, tolerance: float, device: torch.device
+    ):
+        real = {"dtype": torch.float64, "device": device}
+        self._vectors, self._tolerance = vectors, tolerance
+        self.basis = torch.zeros(size, vectors, dimension, **real)
+        self._diagonal = torch.zeros(size, vectors, **real)
+        self._off_diagonal = torch.zeros(size, vectors, **real)
+        self._eigenvalue = torch.zeros(size, **real)
+        self._count = torch.zeros(size, dtype=torch.long, device=device)
+
+    def start(self, rows: Tensor, vector: Tensor) -> None:
+        """Begin at `vector` (rows, dimension)."""
+        self.basis[rows, 0] = normalized(vector)
+        self._count[rows] = 0
+
+    def newest(self, rows: Tensor) -> Tensor:
+        """The vectors along which forces are wanted next, (rows, dimension)."""
+        return self.basis[rows, self._count[rows]]
+
+    def extend(self, rows: Tensor, product: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Take in H q of the newest vectors.
+
+        Args:
+            rows: searches, (rows,).
+            product: (rows, dimension), eV/Å².
+
+        Returns:
+            which of the rows are done (mask), their lowest eigenvalues and eigenvectors so far.
+        """
+        done = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+        value = torch.zeros(len(rows), dtype=product.dtype, device=rows.device)
+        vector = torch.zeros_like(product)
+        for count in torch.unique(self._count[rows]).tolist():
+            member = (self._count[rows] == count).nonzero()[:, 0]
+            some = rows[member]
+            done[member], value[member], vector[member] = self._extend_equal(
+                some, product[member], count
+            )
+        return done, value, vector
+
+    def _extend_equal(
+        self, rows: Tensor, product: Tensor, count: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        basis = self.basis[rows, : count + 1]
+        self._diagonal[rows, count] = dot(basis[:, count], product)
+        matrix = torch.diag_embed(self._diagonal[rows, : count + 1])
+        if count:
+            beside = self._off_diagonal[rows, :count]
+            matrix = matrix + torch.diag_embed(beside, 1) + torch.diag_embed(beside, -1)
+        value, weights = lowest_eigenpair(matrix)
+        vector = (weights.unsqueeze(-1) * basis).sum(1)
+        rest = product
+        for _ in range(2):  # once loses orthogonality at the finite difference's noise
+            overlap = dot(basis, rest.unsqueeze(1))
+            rest = rest - (overlap.unsqueeze(-1) * basis).sum(1)
+        length = dot(rest, rest).sqrt()
+        previous = self._eigenvalue[rows]
+        change = (value - previous).abs() <= self._tolerance * value.abs()
+        done = (change & (count > 0)) | (length < 1e-8)
+        if count + 1 == self._vectors:
+            done = torch.ones_like(done)
+        else:
+            self._off_diagonal[rows, count] = length
+            self.basis[rows, count + 1] = rest / length.clamp(min=1e-300).unsqueeze(-1)
+            self._count[rows] = count + 1
+        self._eigenvalue[rows] = value
+        return done, value, normalized(vector)

@@ -1,0 +1,96 @@
+"""Hand searches out to MPI ranks as they free up; alone, simply run them.
+
+Rank 0 holds the journal and searches too: between its own force calls it answers the others.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from mpi4py import MPI
+
+from symgnn.barriers.searches import Event, Searches
+
+Task = tuple[int, int]
+
+_ASK, _GIVE = 1, 2
+
+
+def run(
+    searches: Searches,
+    tasks: list[Task],
+    *,
+    record: Callable[[Event], None],
+    stop: Callable[[], bool],
+    communicator: MPI.Comm = MPI.COMM_WORLD,
+    chunk: int = 8,
+) -> None:
+    """Run searches on all ranks; every rank calls this with its own `searches`.
+
+    Args:
+        searches: runs searches of one structure.
+        tasks: (atom, search), used on rank 0.
+        record: called on rank 0 with every event, in the order in which they end.
+        stop: asked on rank 0 before tasks are handed out; true ends the run early.
+        communicator: the ranks.
+        chunk: tasks handed out at a time.
+    """
+    if communicator.rank == 0:
+        _lead(searches, tasks, record, stop, communicator, chunk)
+    else:
+        _follow(searches, communicator)
+
+
+def _lead(
+    searches: Searches,
+    tasks: list[Task],
+    record: Callable[[Event], None],
+    stop: Callable[[], bool],
+    communicator: MPI.Comm,
+    chunk: int,
+) -> None:
+    waiting = deque(tasks)
+    following = communicator.size - 1
+
+    def take(count: int) -> list[Task]:
+        if stop():
+            waiting.clear()
+        return [waiting.popleft() for _ in range(min(count, len(waiting)))]
+
+    def answer() -> None:
+        nonlocal following
+        status = MPI.Status()
+        while communicator.Iprobe(tag=_ASK, status=status):
+            events, wants_more = communicator.recv(source=status.source, tag=_ASK)
+            for event in events:
+                record(event)
+            if wants_more:
+                communicator.send(take(chunk), dest=status.source, tag=_GIVE)
+            else:
+                following -= 1
+
+    def own() -> Iterator[Task]:
+        while given := take(1):
+            yield from given
+
+    for event in searches.run(own(), between=answer):
+        record(event)
+    while following:
+        communicator.Probe(tag=_ASK)
+        answer()
+
+
+def _follow(searches: Searches, communicator: MPI.Comm) -> None:
+    finished: list[Event] = []
+
+    def given() -> Iterator[Task]:
+        while True:
+            communicator.send((finished.copy(), True), dest=0, tag=_ASK)
+            finished.clear()
+            chunk = communicator.recv(source=0, tag=_GIVE)
+            if not chunk:
+                return
+            yield from chunk
+
+    for event in searches.run(given()):
+        finished.append(event)
+    communicator.send((finished, False), dest=0, tag=_ASK)

@@ -1,0 +1,114 @@
+"""The local region of a search: free atoms around a target inside a frozen periodic structure.
+
+Only the free atoms move. The frozen atoms keep their places but not their embedding: the density
+that the free atoms lay on them changes, so that the force on a free atom is exactly what the full
+periodic structure would give (FACTS of the method: docs/barriers.md).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from scipy.spatial import cKDTree
+
+
+@dataclass(frozen=True)
+class Region:
+    """Free atoms of one search and every place in the crystal of images that they can feel.
+
+    A site is an atom or a periodic image of one. The first `free` owners and sites are the free
+    atoms themselves; a site whose owner is free moves with it.
+
+    Attributes:
+        target: index of the target in the structure.
+        atoms: (free,), indices of the free atoms; the target is the first.
+        position: (free, 3), Å, relative to the target.
+        owners: (owners,), indices of the free and then of the frozen atoms in the structure.
+        owner_species: (owners,), element number in the tables.
+        site_owner: (sites,), which owner a site belongs to.
+        site_offset: (sites, 3), Å: the place of a frozen site, the lattice vector of a moving one.
+    """
+
+    target: int
+    atoms: np.ndarray
+    position: np.ndarray
+    owners: np.ndarray
+    owner_species: np.ndarray
+    site_owner: np.ndarray
+    site_offset: np.ndarray
+
+    @property
+    def free(self) -> int:
+        """Number of free atoms."""
+        return len(self.atoms)
+
+
+class Surroundings:
+    """Finds the atoms and images around any atom of a structure.
+
+    Args:
+        atoms: periodic structure.
+        radius: atoms nearer to the target than this are free, Å.
+        reach: how far beyond the radius sites are gathered, Å: the potential's cutoff, plus the
+            skin of the pair list, plus how far a free atom may travel.
+        species: (atoms,), element numbers in the tables.
+    """
+
+    def __init__(self, atoms: Atoms, *, radius: float, reach: float, species: np.ndarray):
+        self._radius, self._outer = radius, radius + reach
+        self._species = species
+        cell = atoms.cell.array
+        inverse = np.linalg.inv(cell)
+        fractional = (atoms.positions @ inverse) % 1.0
+        heights = 1.0 / np.linalg.norm(inverse, axis=0)
+        margin = self._outer / heights
+        shifts = [np.arange(-np.ceil(m), np.ceil(m) + 1) for m in margin]
+        images, indices = [], []
+        for shift in np.array(np.meshgrid(*shifts)).reshape(3, -1).T:
+            moved = fractional + shift
+            near = np.flatnonzero(((moved > -margin) & (moved < 1.0 + margin)).all(axis=1))
+            images.append(moved[near] @ cell)
+            indices.append(near)
+        self._position = fractional @ cell
+        self._image_position = np.concatenate(images)
+        self._image_atom = np.concatenate(indices)
+        self._tree = cKDTree(self._image_position)
+
+    def capacity(self) -> int:
+        """The largest number of free atoms of any region of this structure."""
+        return max(
+            len(np.unique(self._image_atom[near]))
+            for near in self._tree.query_ball_point(self._position, self._radius)
+        )
+
+    def region(self, target: int) -> Region:
+        """The region around one atom."""
+        center = self._position[target]
+        near = np.array(self._tree.query_ball_point(center, self._outer))
+        vector = self._image_position[near] - center
+        order = np.lexsort((near, np.round(np.linalg.norm(vector, axis=1), 9)))
+        vector, atom = vector[order], self._image_atom[near[order]]
+        distance = np.linalg.norm(vector, axis=1)
+        # The nearest image of an atom is the atom itself, its other images are sites.
+        _, first = np.unique(atom, return_index=True)
+        first.sort()
+        primary = first[distance[first] < self._radius]
+        frozen = first[distance[first] >= self._radius]
+        owners = np.concatenate([atom[primary], atom[frozen]])
+        owner_of = np.full(len(self._species), -1)
+        owner_of[owners] = np.arange(len(owners))
+        rest = np.setdiff1d(np.arange(len(atom)), primary)
+        sites = np.concatenate([primary, rest])
+        site_owner = owner_of[atom[sites]]
+        offset = vector[sites].copy()
+        moving = site_owner < len(primary)
+        offset[moving] -= vector[primary][site_owner[moving]]
+        return Region(
+            target=target,
+            atoms=atom[primary],
+            position=vector[primary],
+            owners=owners,
+            owner_species=self._species[owners],
+            site_owner=site_owner,
+            site_offset=offset,
+        )

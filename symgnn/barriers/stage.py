@@ -1,0 +1,204 @@
+"""The stage as a function: a structure in, events.h5 out, with journal, lock and ranks."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+from mpi4py import MPI
+
+from symgnn.barriers import pool
+from symgnn.barriers.artn import Protocol, Status
+from symgnn.barriers.engines import Engine, LammpsEngine, RegionEngine
+from symgnn.barriers.events import write_events
+from symgnn.barriers.journal import Journal
+from symgnn.barriers.searches import Event, Searches
+from symgnn.errors import InputError
+from symgnn.lammps_interface import LammpsForces
+from symgnn.potentials import EAM_STYLES, Potential
+from symgnn.progress import Progress, TimeBudget
+from symgnn.provenance import provenance
+from symgnn.structures import structure_hash
+
+START_FORCE = 0.05  # eV/Å; a structure with larger forces is no inherent structure
+
+
+def chosen_atoms(choice: str, atoms: int, seed: int) -> np.ndarray:
+    """Indices of the atoms that `--atoms` names, in rising order.
+
+    Args:
+        choice: `all`, a number N (a seeded random choice of N atoms) or `i:j` (a range).
+        atoms: how many the structure has.
+        seed: of the random choice.
+
+    Raises:
+        InputError: the choice does not parse or names atoms that are not there.
+    """
+    if choice == "all":
+        return np.arange(atoms)
+    if re.fullmatch(r"\d+", choice):
+        if not 0 < int(choice) <= atoms:
+            raise InputError(f"atoms: {choice}: must be from 1 to {atoms}")
+        order = np.random.default_rng(seed).permutation(atoms)
+        return np.sort(order[: int(choice)])
+    parts = re.fullmatch(r"(\d+):(\d+)", choice)
+    if parts is None:
+        raise InputError(f"atoms: {choice!r}: must be all, a number N or a range i:j")
+    first, end = map(int, parts.groups())
+    if not first < end <= atoms:
+        raise InputError(f"atoms: {choice}: must be a range within 0:{atoms}")
+    return np.arange(first, end)
+
+
+def shard_of(atoms: np.ndarray, shard: str) -> np.ndarray:
+    """The part `i/n` (i from 0) of the chosen atoms.
+
+    Raises:
+        InputError: the shard does not parse or is none of the n.
+    """
+    parts = re.fullmatch(r"(\d+)/(\d+)", shard)
+    if parts is None or not int(parts[1]) < int(parts[2]):
+        raise InputError(f"shard: {shard!r}: must be i/n with i from 0 to n - 1")
+    return np.array_split(atoms, int(parts[2]))[int(parts[1])]
+
+
+def check_minimum(atoms: Atoms, potential: Potential, name: Path | str) -> None:
+    """Check that a structure is a minimum of the potential.
+
+    Raises:
+        InputError: the largest force is above `START_FORCE`.
+    """
+    with LammpsForces(atoms, potential) as forces:
+        _, force = forces.energy_and_forces(atoms.positions)
+    largest = np.linalg.norm(force, axis=1).max()
+    if not largest <= START_FORCE:
+        raise InputError(
+            f"{name}: largest force {largest:.3g} eV/Å: must be at most {START_FORCE} eV/Å; "
+            "relax the structure with this potential first"
+        )
+
+
+def make_engine(name: str, atoms: Atoms, potential: Potential, *, radius: float) -> Engine:
+    """The source of forces.
+
+    Args:
+        name: `region` (compiled EAM around the target), `lammps` (the full periodic system) or
+            `auto` (region where the potential is of an EAM form).
+        atoms: periodic structure.
+        potential: from `potentials.find_potential`.
+        radius: of the region, Å.
+    """
+    if name == "auto":
+        name = "region" if potential.style in EAM_STYLES.values() else "lammps"
+    if name == "region":
+        return RegionEngine(atoms, potential, radius=radius)
+    if name == "lammps":
+        return LammpsEngine(atoms, potential)
+    raise InputError(f"engine: {name!r}: must be auto, region or lammps")
+
+
+def search_barriers(
+    atoms: Atoms,
+    potential: Potential,
+    output: Path,
+    *,
+    chosen: np.ndarray,
+    searches: int,
+    seed: int,
+    protocol: Protocol,
+    radius: float,
+    engine: str,
+    label: str,
+    budget: TimeBudget,
+    communicator: MPI.Comm = MPI.COMM_WORLD,
+) -> None:
+    """Search saddles around the chosen atoms and write events.h5.
+
+    Finished searches stand in the journal `<output>.journal`, from which a later call goes on.
+    Every rank of the communicator calls this with the same arguments.
+
+    Args:
+        atoms: periodic structure at a minimum.
+        potential: its potential.
+        output: events.h5.
+        chosen: atoms to search at.
+        searches: number of searches an atom.
+        seed: of the pushes.
+        protocol: the numbers that define a search.
+        radius: of the free region, Å; without meaning for engine lammps.
+        engine: auto, region or lammps.
+        label: which searches `barrier_mean` counts.
+        budget: stop in time.
+        communicator: the MPI ranks.
+
+    Raises:
+        TimeBudgetReached: the budget ended; the journal holds what is done.
+        InputError: another process works on the same journal.
+    """
+    torch.set_num_threads(1)
+    source = make_engine(engine, atoms, potential, radius=radius)
+    runner = Searches(atoms, source, protocol=protocol, seed=seed)
+    if communicator.rank > 0:
+        pool.run(runner, [], record=_nowhere, stop=budget.exhausted, communicator=communicator)
+        return
+    work = {
+        "structure": structure_hash(atoms),
+        "potential": potential.sha256,
+        "seed": seed,
+        "engine": type(source).__name__,
+        "radius": radius,
+        "protocol": vars(protocol),
+    }
+    wanted = [(int(atom), search) for atom in chosen for search in range(searches)]
+    with Journal(output.with_name(output.name + ".journal"), work) as journal:
+        _complete(runner, journal, wanted, budget, communicator)
+        missing = [key for key in wanted if key not in journal.events]
+        if missing:
+            budget.check(f"{len(wanted) - len(missing)} of {len(wanted)} searches")
+        write_events(
+            output,
+            [journal.events[key] for key in wanted],
+            atoms=len(atoms),
+            label=label,
+            attributes={
+                "seed": seed,
+                "structure_hash": work["structure"],
+                "potential_sha256": potential.sha256,
+                **provenance(
+                    engine=work["engine"],
+                    radius=radius,
+                    searches=searches,
+                    potential=potential.name,
+                    **vars(protocol),
+                ),
+            },
+        )
+
+
+def _complete(
+    runner: Searches,
+    journal: Journal,
+    wanted: list[tuple[int, int]],
+    budget: TimeBudget,
+    communicator: MPI.Comm,
+) -> None:
+    """Run the searches that the journal does not hold yet."""
+    missing = [key for key in wanted if key not in journal.events]
+    converged = 0
+    with Progress("searches", len(wanted), done=len(wanted) - len(missing)) as progress:
+
+        def record(event: Event) -> None:
+            nonlocal converged
+            journal.add(event)
+            converged += event.status == Status.CONVERGED
+            done = 1 + progress.done_now
+            progress.advance(
+                converged=f"{converged / done:.0%}", rate=f"{progress.rate(done):.2f}/s"
+            )
+
+        pool.run(runner, missing, record=record, stop=budget.exhausted, communicator=communicator)
+
+
+def _nowhere(event: Event) -> None:
+    raise AssertionError("events are recorded on rank 0")

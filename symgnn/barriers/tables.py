@@ -1,0 +1,95 @@
+"""EAM tables as packed cubic splines: what one pair needs lies in one place in memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from symgnn.potentials import EamTables
+
+
+@dataclass(frozen=True)
+class PackedTables:
+    """Cubic splines of an EAM potential, ready for a compiled kernel.
+
+    In interval m a function is c0 + p (c1 + p (c2 + p c3)) with p = r / h - m.
+
+    Attributes:
+        cutoff: Å.
+        distance_step: h of the pair functions, Å.
+        pair: (E, E, n, 3, 4); for an atom of element a with a neighbour of element b:
+            density at a from b, density at b from a, r φ_ab (eV·Å).
+        density_step: h of the embedding functions.
+        embedding: (E, n_ρ, 4), eV.
+        density_max: the largest tabulated density; beyond it F goes on linearly.
+    """
+
+    cutoff: float
+    distance_step: float
+    pair: np.ndarray
+    density_step: float
+    embedding: np.ndarray
+    density_max: float
+
+
+def node_slopes(values: np.ndarray) -> np.ndarray:
+    """Slopes at the knots, per knot spacing, by the five-point formula that LAMMPS uses.
+
+    Args:
+        values: (..., n) on a uniform grid.
+    """
+    slopes = np.empty_like(values)
+    slopes[..., 2:-2] = (
+        values[..., :-4] - values[..., 4:] + 8.0 * (values[..., 3:-1] - values[..., 1:-3])
+    ) / 12.0
+    slopes[..., 0] = values[..., 1] - values[..., 0]
+    slopes[..., 1] = 0.5 * (values[..., 2] - values[..., 0])
+    slopes[..., -2] = 0.5 * (values[..., -1] - values[..., -3])
+    slopes[..., -1] = values[..., -1] - values[..., -2]
+    return slopes
+
+
+def hermite_coefficients(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """Coefficients (..., n, 4) of the cubic through values and slopes (..., n).
+
+    The last interval continues the last knot linearly.
+    """
+    coefficients = np.zeros((*values.shape, 4))
+    coefficients[..., 0] = values
+    coefficients[..., 1] = slopes
+    rise = np.diff(values)
+    coefficients[..., :-1, 2] = 3.0 * rise - 2.0 * slopes[..., :-1] - slopes[..., 1:]
+    coefficients[..., :-1, 3] = slopes[..., :-1] + slopes[..., 1:] - 2.0 * rise
+    return coefficients
+
+
+def resampled(values: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values and slopes on every `factor`-th knot; the slopes are those of the fine spline."""
+    return values[..., ::factor], node_slopes(values)[..., ::factor] * factor
+
+
+def pack(tables: EamTables, factor: int = 5) -> PackedTables:
+    """Pack the tables of a potential.
+
+    Args:
+        tables: as read from the file.
+        factor: distances are tabulated on every `factor`-th knot of the file, so that the
+            tables fit a core's cache; 1 keeps every knot and gives LAMMPS's own splines.
+    """
+    count = len(tables.elements)
+    # A knot grid starts at r = 0 in the file, as in LAMMPS, whose first knot is one step off:
+    # knot k of the file holds r = k h.
+    functions = np.empty((count, count, 3, tables.pair.shape[-1]))
+    for a in range(count):
+        for b in range(count):
+            functions[a, b] = tables.density[b, a], tables.density[a, b], tables.pair[a, b]
+    values, slopes = resampled(functions, factor)
+    packed = hermite_coefficients(values, slopes)
+    fine = hermite_coefficients(tables.embedding, node_slopes(tables.embedding))
+    return PackedTables(
+        cutoff=tables.cutoff,
+        distance_step=tables.distance_step * factor,
+        pair=np.ascontiguousarray(np.moveaxis(packed, 2, 3)),
+        density_step=tables.density_step,
+        embedding=np.ascontiguousarray(fine),
+        density_max=(tables.embedding.shape[-1] - 1) * tables.density_step,
+    )
