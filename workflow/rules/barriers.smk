@@ -4,7 +4,6 @@
 rule search_barriers:
     input:
         glass=f"{RESULTS}/glasses/{{glass}}.xyz",
-        potential=ancient(POTENTIAL.path),
     output:
         f"{RESULTS}/barriers/{{glass}}/shard-{{shard}}.h5",
     log:
@@ -24,12 +23,13 @@ rule search_barriers:
         atoms=config["barriers"]["atoms"],
         shard=lambda wildcards: f"{wildcards.shard}/{SHARDS[wildcards.glass]}",
         protocol=plan.command_options(config["barriers"]["protocol"]),
-        potential=POTENTIAL.sha256,
+        potential=config["potential"],
+        checksum=POTENTIAL.sha256,
         code=stage_hash("barriers"),
     shell:
-        "ranks {resources.tasks} symgnn barriers {input.glass} --potential {input.potential}"
-        " --atoms {params.atoms} --shard {params.shard} {params.protocol}"
-        " $(budget {resources.runtime}) -o {output} > {log} 2>&1"
+        "symgnn job --minutes {resources.runtime} --ranks {resources.tasks}"
+        " --budgeted -o {output} -- symgnn barriers {input.glass} --potential {params.potential}"
+        " --atoms {params.atoms} --shard {params.shard} {params.protocol} -o {output} > {log} 2>&1"
 
 
 rule merge_shards:
@@ -51,4 +51,5 @@ rule merge_shards:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
         runtime=lambda wildcards, attempt: 15 * attempt,
     shell:
-        "symgnn merge-events {input} -o {output} > {log} 2>&1"
+        "symgnn job --minutes {resources.runtime}"
+        " -o {output} -- symgnn merge-events {input} -o {output} > {log} 2>&1"

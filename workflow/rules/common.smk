@@ -1,9 +1,10 @@
 """What all stages share: the checked configuration, names, paths and how commands are started."""
 
+import os
 import sys
 
-from symgnn import costs, plan
-from symgnn.configuration import check_configuration
+from symgnn.workflow import costs, plan
+from symgnn.workflow.configuration import check_configuration
 from symgnn.errors import EXIT_BAD_INPUT, InputError
 from symgnn.potentials import find_potential
 from symgnn.provenance import stage_hash
@@ -32,15 +33,10 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-# `ranks N COMMAND` starts N ranks, by srun inside a Slurm allocation and by mpiexec elsewhere;
-# `budget MINUTES` lets a long command save its state and stop before an allocation ends.
+# Commands run as jobs: locked, recorded, on their ranks. See `symgnn job --help`.
 shell.prefix(
-    "set -euo pipefail; "
-    f'export PATH="$PATH:{os.path.dirname(sys.executable)}"; '
-    'ranks() {{ local n=$1; shift; if [ "$n" -eq 1 ]; then "$@"; '
-    'elif [ -n "${{SLURM_JOB_ID:-}}" ]; then ${{SYMGNN_SRUN:-srun --mpi=pmi2}} -n "$n" "$@"; '
-    'else mpiexec -n "$n" "$@"; fi; }}; '
-    'budget() {{ if [ -n "${{SLURM_JOB_ID:-}}" ]; then echo "--time-budget $(($1 * 54))"; fi; }}; '
+    f"set -euo pipefail; export SYMGNN_RESULTS={RESULTS}"
+    f' PATH="$PATH:{os.path.dirname(sys.executable)}"; '
 )
 
 

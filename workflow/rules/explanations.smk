@@ -26,5 +26,6 @@ rule explain:
         protocol=plan.command_options(config["explanations"]["protocol"]),
         code=stage_hash("explanations"),
     shell:
-        "symgnn explain {input.glass} --checkpoint {input.checkpoint} --atoms {params.atoms}"
+        "symgnn job --minutes {resources.runtime}"
+        " --budgeted -o {output} -- symgnn explain {input.glass} --checkpoint {input.checkpoint} --atoms {params.atoms}"
         " {params.protocol} -o {output} > {log} 2>&1"

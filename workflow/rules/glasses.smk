@@ -2,8 +2,6 @@
 
 
 rule quench:
-    input:
-        potential=ancient(POTENTIAL.path),
     output:
         glass=f"{RESULTS}/glasses/{{glass}}.xyz",
         thermo=f"{RESULTS}/glasses/{{glass}}.thermo.csv",
@@ -23,9 +21,10 @@ rule quench:
     params:
         glass=lambda wildcards: plan.command_options(plan.quench_keywords(GLASSES[wildcards.glass])),
         protocol=plan.command_options(config["glasses"]["protocol"]),
-        potential=POTENTIAL.sha256,
+        potential=config["potential"],
+        checksum=POTENTIAL.sha256,
         code=stage_hash("glasses"),
     shell:
-        "ranks {resources.tasks} symgnn quench {params.glass} {params.protocol}"
-        " --potential {input.potential} $(budget {resources.runtime})"
-        " -o {output.glass} > {log} 2>&1"
+        "symgnn job --minutes {resources.runtime} --ranks {resources.tasks}"
+        " --budgeted -o {output.glass} -o {output.thermo} -- symgnn quench {params.glass}"
+        " {params.protocol} --potential {params.potential} -o {output.glass} > {log} 2>&1"

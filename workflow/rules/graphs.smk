@@ -20,8 +20,9 @@ rule build_graphs:
     params:
         events=lambda wildcards, input: repeat_option("--events", input.events),
         splits=" ".join(f"--{split} {glass}" for glass, split in SPLITS.items()),
-        cutoff=config["graphs"]["cutoff"],
+        graphs=plan.command_options(config["graphs"]),
         code=stage_hash("graphs"),
     shell:
-        "symgnn graphs {input.glasses} {params.events} {params.splits}"
-        " --cutoff {params.cutoff} -o {output} > {log} 2>&1"
+        "symgnn job --minutes {resources.runtime}"
+        " -o {output} -- symgnn graphs {input.glasses} {params.events} {params.splits}"
+        " {params.graphs} -o {output} > {log} 2>&1"

@@ -27,10 +27,15 @@ rule train:
     params:
         run=subpath(output.checkpoint, parent=True),
         training=plan.command_options(config["models"]["training"]),
+        options=lambda wildcards: plan.command_options(
+            config["models"]["options"].get(wildcards.model, {})
+        ),
         code=stage_hash("training"),
     shell:
-        "symgnn train {input} --model {wildcards.model} --seed {wildcards.seed} {params.training}"
-        " $(budget {resources.runtime}) -o {params.run} > {log} 2>&1"
+        "symgnn job --minutes {resources.runtime}"
+        " --budgeted -o {output.checkpoint} -o {output.history} -o {output.metrics}"
+        " -- symgnn train {input} --model {wildcards.model} --seed {wildcards.seed} {params.training}"
+        " {params.options} --threads {threads} -o {params.run} > {log} 2>&1"
 
 
 rule evaluate:
@@ -52,4 +57,5 @@ rule evaluate:
     params:
         runs=MODEL_RUNS,
     shell:
-        "symgnn evaluate {params.runs} -o {output} > {log} 2>&1"
+        "symgnn job --minutes {resources.runtime}"
+        " -o {output} -- symgnn evaluate {params.runs} -o {output} > {log} 2>&1"

@@ -28,6 +28,7 @@ rule report:
         benchmarks=f"{BENCHMARKS}/**/*.tsv",
         code=stage_hash("report"),
     shell:
-        "symgnn report {input.glasses} {params.events} --graphs {input.graphs} {params.runs}"
+        "symgnn job --minutes {resources.runtime}"
+        " -o {output} -- symgnn report {input.glasses} {params.events} --graphs {input.graphs} {params.runs}"
         " --table {input.table} {params.explanations} --benchmarks '{params.benchmarks}'"
         " -o {output} > {log} 2>&1"

@@ -12,6 +12,7 @@ KINDS = {
     "integer": "an integer",
     "number": "a number",
     "string": "a text",
+    "boolean": "true or false",
     "array": "a list",
     "object": "a mapping",
 }
@@ -45,12 +46,43 @@ def check_configuration(
     return config
 
 
+def read_configuration(files: Sequence[Path | str]) -> dict:
+    """The merged and checked configuration of files, later ones over earlier ones.
+
+    The schema stands in workflow/schemas/ beside the first file.
+
+    Raises:
+        InputError: a file is missing or no YAML mapping, or `check_configuration` finds fault.
+    """
+    merged: dict = {}
+    for file in files:
+        try:
+            node = yaml.safe_load(Path(file).read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise InputError(f"{file}: {' '.join(str(error).split())}") from None
+        if not isinstance(node, dict):
+            raise InputError(f"{file}: not a mapping of keys to values")
+        _update(merged, node)
+    schema = Path(files[0]).parent / "workflow" / "schemas" / "config.schema.yaml"
+    return check_configuration(merged, schema, files)
+
+
+def _update(merged: dict, overlay: Mapping) -> None:
+    """Overlay mappings key by key and everything else as a whole, as Snakemake does."""
+    for key, value in overlay.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), dict):
+            _update(merged[key], value)
+        else:
+            merged[key] = value
+
+
 def _converted(value: object, schema: Mapping) -> object:
     """The value with texts that are numbers, and whole floats, as the schema's type."""
     kind = schema.get("type")
     if kind == "object" and isinstance(value, Mapping):
         known = schema.get("properties", {})
-        return {key: _converted(item, known.get(key, {})) for key, item in value.items()}
+        others = schema.get("additionalProperties") or {}
+        return {key: _converted(item, known.get(key, others)) for key, item in value.items()}
     if kind == "array" and isinstance(value, list):
         return [_converted(item, schema.get("items", {})) for item in value]
     if kind in ("integer", "number") and isinstance(value, str | int | float):
@@ -100,13 +132,16 @@ def describe(schema: Mapping) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(map(str, schema["enum"]))
     text = KINDS.get(schema.get("type"), "a value")
-    low, above, high = (schema.get(k) for k in ("minimum", "exclusiveMinimum", "maximum"))
+    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
     if low is not None:
-        text += f" from {low:g}" if high is not None else f" of {low:g} or more"
+        text += f" from {low:g}" if (high, below) != (None, None) else f" of {low:g} or more"
     if above is not None:
         text += f" above {above:g}"
     if high is not None:
         text += f" up to {high:g}"
+    if below is not None:
+        text += f" to below {below:g}"
     if schema.get("minItems"):
         text += f" of {schema['minItems']} or more"
     if schema.get("uniqueItems"):

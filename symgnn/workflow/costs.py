@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from symgnn.plan import Glass, chosen_count
+from symgnn.workflow.plan import Glass, chosen_count
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,116 @@
+"""The plan of a configuration: names, seeds, splits, shards, costs."""
+
+import pytest
+import yaml
+
+from symgnn.errors import InputError
+from symgnn.workflow import costs, plan
+
+ENSEMBLE = {"composition": "Cu64Zr36", "atoms": 500, "cooling_rates": [1e14, 3e13], "samples": 3}
+
+
+def test_names_and_own_seeds():
+    glasses = plan.list_glasses([ENSEMBLE], seed=7)
+    assert next(iter(glasses)) == "Cu64Zr36_500_1e14_s1"
+    assert list(glasses)[-1] == "Cu64Zr36_500_3e13_s3"
+    assert len({glass.seed for glass in glasses.values()}) == len(glasses) == 6
+    assert all(0 < glass.seed < 900_000_000 for glass in glasses.values())
+
+
+def test_a_further_rate_sample_or_ensemble_leaves_the_others():
+    before = plan.list_glasses([ENSEMBLE], seed=7)
+    more = ENSEMBLE | {"cooling_rates": [1e12, 1e14, 3e13], "samples": 4}
+    after = plan.list_glasses([ENSEMBLE | {"composition": "Cu50Zr50"}, more], seed=7)
+    assert before.items() <= after.items()
+
+
+def test_the_same_glass_twice_is_an_error():
+    with pytest.raises(InputError, match="Cu64Zr36_500_1e14_s1 is in two ensembles"):
+        plan.list_glasses([ENSEMBLE, ENSEMBLE], seed=7)
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"), [(1e14, "1e14"), (3e13, "3e13"), (2.5e12, "2.5e12"), (1.5e6, "1.5e6")]
+)
+def test_rate_in_names(rate, text):
+    assert plan.rate_text(rate) == text
+    assert float(text) == rate
+
+
+def test_splits_by_pattern():
+    names = plan.list_glasses([ENSEMBLE], seed=7)
+    dataset = {"train": ["*_s1", "*_s2"], "validation": ["*1e14_s3"], "test": ["*3e13_s3"]}
+    splits = plan.list_splits(dataset, names)
+    assert sorted(splits) == sorted(names)
+    assert splits["Cu64Zr36_500_3e13_s2"] == "train"
+
+
+def test_a_glass_is_in_one_split_and_a_pattern_fits_something():
+    names = plan.list_glasses([ENSEMBLE], seed=7)
+    with pytest.raises(InputError, match="is in train and in test"):
+        plan.list_splits({"train": ["*s1"], "validation": ["*s2"], "test": ["*1e14_s1"]}, names)
+    with pytest.raises(InputError, match=r"dataset.test: '\*s9' fits none of Cu64Zr36_500_1e14"):
+        plan.list_splits({"train": ["*s1"], "validation": ["*s2"], "test": ["*s9"]}, names)
+
+
+@pytest.mark.parametrize(
+    ("selection", "count"), [("all", 500), (60, 60), ("10:25", 15), ("0:500", 500), (500, 500)]
+)
+def test_chosen_atoms(selection, count):
+    assert plan.chosen_count(selection, 500) == count
+
+
+@pytest.mark.parametrize("selection", [501, "25:10", "10:501", "7:7"])
+def test_choosing_more_than_there_are(selection):
+    with pytest.raises(InputError, match="must lie within 0 to 500 atoms"):
+        plan.chosen_count(selection, 500)
+
+
+def test_shards_cover_the_atoms():
+    glasses = plan.list_glasses([ENSEMBLE], seed=7).values()
+    for size, count in [(500, 1), (499, 2), (100, 5), (99, 6), (1, 500)]:
+        shards = plan.list_shards({"atoms": "all", "shard_size": size}, glasses)
+        assert set(shards.values()) == {count}
+
+
+def test_command_options():
+    options = {"melt_time": 10.0, "relax_box": True, "trace": False, "seed": 3}
+    assert plan.command_options(options) == "--melt-time 10.0 --relax-box --no-trace --seed 3"
+
+
+def test_ranks_double_until_the_hours_suffice():
+    assert costs.ranks_for(3600, hours=1, most=64) == 1
+    assert costs.ranks_for(3601, hours=1, most=64) == 2
+    assert costs.ranks_for(5 * 3600, hours=1, most=64) == 8
+    assert costs.ranks_for(1e9, hours=1, most=64) == 64
+
+
+def test_steps_of_a_quench():
+    protocol = {
+        "melt_temperature": 2000.0,
+        "final_temperature": 1.0,
+        "melt_time": 1000.0,
+        "timestep": 2.0,
+    }
+    # 1 ns and then 1999 K at 1e13 K/s, 0.1999 ns, in steps of 2 fs
+    assert costs.quench_steps(1e13, protocol) == pytest.approx(599_950)
+
+
+def test_costs_of_the_paper_s_protocol(repository):
+    from symgnn.workflow.configuration import check_configuration
+
+    config = check_configuration(
+        yaml.safe_load((repository / "config.yaml").read_text()),
+        repository / "workflow" / "schemas" / "config.schema.yaml",
+    )
+    glasses = plan.list_glasses(config["glasses"]["ensembles"], config["glasses"]["seed"])
+    splits = plan.list_splits(config["dataset"], glasses)
+    shards = plan.list_shards(config["barriers"], [glasses[name] for name in splits])
+    table = {c.stage: c for c in costs.stage_costs(config, glasses, splits, shards, [])}
+    assert [list(splits.values()).count(split) for split in plan.SPLITS] == [6, 1, 2]
+    assert sum(glass.atoms == 8000 for glass in glasses.values()) == 55
+    atoms = 7 * 8000 + 2 * 3000
+    seconds = config["execution"]["costs"]["barriers"]
+    assert table["barriers"].core_hours == pytest.approx(atoms * 20 * seconds / 3600)
+    text = costs.format_costs(table.values())
+    assert text.splitlines()[-1].split()[1] == str(sum(c.jobs for c in table.values()))
