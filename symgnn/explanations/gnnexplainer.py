@@ -14,8 +14,8 @@ import math
 import torch
 from torch_geometric.explain import Explainer, GNNExplainer
 
-from symgnn.explanations.masks import predict
 from symgnn.explanations.receptive_field import Fields
+from symgnn.explanations.trimmed import predictor
 
 TINY = 1e-15  # inside the logarithm of the entropy, as in torch-geometric
 
@@ -44,14 +44,15 @@ def optimised_masks(
     Returns:
         (edges,), weights in [0, 1]; zero where the prediction does not depend on the edge.
     """
+    evaluate = predictor(model, fields)
     with torch.no_grad():
-        wanted = predict(model, fields)
+        wanted = evaluate(None)
     logit = _first_logits(fields, seeds).requires_grad_()
     optimiser = torch.optim.Adam([logit], lr=learning_rate)
     acts = torch.ones(len(logit), dtype=torch.bool)
     for epoch in range(epochs):
         mask = logit.sigmoid()
-        loss = (predict(model, fields, mask) - wanted).square().sum()
+        loss = (evaluate(mask) - wanted).square().sum()
         if epoch > 0:
             loss = loss + _penalty(mask, acts, fields, size_weight, entropy_weight)
         (logit.grad,) = torch.autograd.grad(loss, logit)

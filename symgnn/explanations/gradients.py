@@ -1,9 +1,10 @@
 """Importance of edges from derivatives of the prediction with respect to message weights."""
 
+import numpy as np
 import torch
 
-from symgnn.explanations.masks import predict
 from symgnn.explanations.receptive_field import Fields
+from symgnn.explanations.trimmed import Predictor, predictor
 
 
 def saliency(model: torch.nn.Module, fields: Fields) -> torch.Tensor:
@@ -17,7 +18,7 @@ def saliency(model: torch.nn.Module, fields: Fields) -> torch.Tensor:
         (edges,), standardised barrier; the change to first order if the edge grew silent is its
         negative.
     """
-    return _gradient(model, fields, 1.0)
+    return _gradient(predictor(model, fields), len(fields.edge), 1.0)
 
 
 def integrated_gradients(
@@ -38,20 +39,19 @@ def integrated_gradients(
         (edges,), standardised barrier, signed.
     """
     points, weights = _gauss_legendre(steps)
-    total = torch.zeros(fields.graph.edge_index.shape[1])
+    evaluate = predictor(model, fields)
+    total = torch.zeros(len(fields.edge))
     for point, weight in zip(points, weights, strict=True):
-        total += weight * _gradient(model, fields, point)
+        total += weight * _gradient(evaluate, len(total), point)
     return total
 
 
-def _gradient(model: torch.nn.Module, fields: Fields, weight: float) -> torch.Tensor:
-    mask = torch.full((fields.graph.edge_index.shape[1],), weight, requires_grad=True)
-    return torch.autograd.grad(predict(model, fields, mask).sum(), mask)[0]
+def _gradient(evaluate: Predictor, edges: int, weight: float) -> torch.Tensor:
+    mask = torch.full((edges,), weight, requires_grad=True)
+    return torch.autograd.grad(evaluate(mask).sum(), mask)[0]
 
 
 def _gauss_legendre(steps: int) -> tuple[list[float], list[float]]:
     """Points and weights on [0, 1]."""
-    import numpy as np
-
     points, weights = np.polynomial.legendre.leggauss(steps)
     return list((points + 1) / 2), list(weights / 2)

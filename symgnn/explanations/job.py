@@ -51,7 +51,7 @@ def explain_structure(
     budget = TimeBudget(time_budget)
     atoms = read_structure(path)
     trained = checkpoints.load(checkpoint)
-    unknown = sorted(set(atoms.numbers.tolist()) - set(trained.species))
+    unknown = sorted(set(atoms.numbers.tolist()) - set(trained.elements))
     if unknown:
         raise InputError(f"{path}: atomic numbers {unknown} are unknown to {checkpoint}")
     chosen = choose_atoms(selection, len(atoms), seed)
@@ -72,8 +72,8 @@ def explain_structure(
         trained.model.eval(),
         structure,
         chosen,
-        mean=trained.mean,
-        scale=trained.std,
+        mean=trained.scaling.mean,
+        scale=trained.scaling.std,
         method=method,
         seed=seed,
         batch=batch,

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch_geometric.nn import MessagePassing
+from torch_geometric.nn import GCNConv, MessagePassing
 
 from symgnn.explanations.receptive_field import Fields
 
 
 @contextmanager
-def message_weights(model: torch.nn.Module, weights: torch.Tensor | None) -> Iterator[None]:
+def message_weights(
+    model: torch.nn.Module, weights: torch.Tensor | None, edge_index: torch.Tensor
+) -> Iterator[None]:
     """Multiply the message of each edge, in every message passing layer, by a weight.
 
     The weight acts on the message that a layer has made of the edge, after the edge's vector has
@@ -27,6 +29,8 @@ def message_weights(model: torch.nn.Module, weights: torch.Tensor | None) -> Ite
     Args:
         model: holds `torch_geometric.nn.MessagePassing` layers that see the edges in one order.
         weights: (edges,), or None to leave the model as it is.
+        edge_index: (2, edges); layers that add self-loops put them after the other edges, and
+            their messages keep a weight of one.
     """
     if weights is None:
         yield
@@ -36,19 +40,26 @@ def message_weights(model: torch.nn.Module, weights: torch.Tensor | None) -> Ite
         layer._parameters.pop("_edge_mask", None)
         layer.explain = True
         layer._edge_mask = weights
+        layer._loop_mask = edge_index[0] != edge_index[1]
         layer._apply_sigmoid = False
     try:
         yield
     finally:
         for layer in layers:
             layer.explain = None
-            layer._edge_mask = None
+            layer._edge_mask = layer._loop_mask = None
             layer._apply_sigmoid = True
 
 
-def message_passing_layers(model: torch.nn.Module) -> int:
-    """How many message passing layers a model has, and so how many steps its predictions reach."""
-    return sum(isinstance(module, MessagePassing) for module in model.modules())
+def reach(model: torch.nn.Module) -> int:
+    """How many steps along edges a model's prediction reaches.
+
+    One step for each message passing layer. A convolution that divides by the degree of the
+    source (GCNConv) counts the source's own edges, which lie one step farther out.
+    """
+    modules = list(model.modules())
+    layers = sum(isinstance(module, MessagePassing) for module in modules)
+    return layers + any(isinstance(module, GCNConv) for module in modules)
 
 
 def predict(
@@ -65,6 +76,6 @@ def predict(
         (fields,), standardised barrier.
     """
     graph = fields.graph
-    with message_weights(model, weights):
+    with message_weights(model, weights, graph.edge_index):
         out = model(graph.species, graph.edge_index, graph.edge_vector)
     return out[fields.targets]

@@ -83,7 +83,7 @@ def explain(
 def _shared(importance: torch.Tensor, fields: Fields) -> torch.Tensor:
     """Half of each edge's importance to either of its atoms."""
     half = importance / 2
-    total = torch.zeros(len(fields.atom))
+    total = half.new_zeros(len(fields.atom))
     for ends in fields.graph.edge_index:
         total = total.index_add(0, ends, half)
     return total

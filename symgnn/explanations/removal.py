@@ -5,8 +5,8 @@ No optimisation and no derivative is in it, and it costs one prediction for each
 
 import torch
 
-from symgnn.explanations.masks import predict
 from symgnn.explanations.receptive_field import Fields, Graph, receptive_fields
+from symgnn.explanations.trimmed import predictor
 
 COPIES = 8  # fields side by side in one call: more do not pay on a processor
 
@@ -26,7 +26,7 @@ def predictions_without(
     Returns:
         (sets,), standardised barrier.
     """
-    found = [torch.zeros(0)]
+    found = []
     for start in range(0, len(removed), COPIES):
         chunk = removed[start : start + COPIES]
         fields = receptive_fields(graph, [target] * len(chunk), layers)
@@ -35,7 +35,7 @@ def predictions_without(
             gone[row, edges] = True
         kept = fields.without(gone[fields.edge_field, fields.edge])
         with torch.no_grad():
-            found.append(predict(model, kept))
+            found.append(predictor(model, kept)(None))
     return torch.cat(found)
 
 
@@ -83,7 +83,7 @@ def _removed(
     size: int,
 ) -> torch.Tensor:
     """Prediction of a field less that without each of its things; NaN for other things."""
-    found = torch.full((size,), torch.nan)
+    found = fields.graph.edge_vector.new_full((size,), torch.nan)
     nothing = torch.zeros(0, dtype=torch.int64)
     for field, target in enumerate(fields.targets.tolist()):
         own = torch.nonzero(thing_field == field).flatten().tolist()

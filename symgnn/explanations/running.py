@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from symgnn.errors import InputError
-from symgnn.explanations.masks import message_passing_layers, predict
+from symgnn.explanations.masks import reach
 from symgnn.explanations.methods import SIGNED, Importance, explain
 from symgnn.explanations.receptive_field import Fields, Graph, receptive_fields
 from symgnn.explanations.storage import (
@@ -21,6 +21,7 @@ from symgnn.explanations.storage import (
     read_explanation,
     write_explanation,
 )
+from symgnn.explanations.trimmed import predictor
 from symgnn.files import atomic_path
 from symgnn.progress import Progress, TimeBudget
 
@@ -103,11 +104,11 @@ def explain_atoms(
     with torch.no_grad():
         whole = model(graph.species, graph.edge_index, graph.edge_vector)
     left = [atom for atom in atoms if not _part(parts, atom).is_file()]
-    layers = message_passing_layers(model)
+    steps = reach(model)
     with Progress("atoms explained", len(atoms), len(atoms) - len(left)) as progress:
         for start in range(0, len(left), batch):
             chunk = left[start : start + batch]
-            fields = receptive_fields(graph, chunk, layers)
+            fields = receptive_fields(graph, chunk, steps)
             _check_locality(model, fields, whole[chunk], chunk)
             seeds = [atom_seed(seed, atom) for atom in chunk]
             found = explain(model, fields, method=method, seeds=seeds, **options)
@@ -157,7 +158,7 @@ def _check_locality(
     model: torch.nn.Module, fields: Fields, whole: torch.Tensor, atoms: list[int]
 ) -> None:
     with torch.no_grad():
-        error = (predict(model, fields) - whole).abs()
+        error = (predictor(model, fields)(None) - whole).abs()
     worst = int(error.argmax())
     if not error[worst] < LOCALITY:
         raise InputError(
