@@ -8,8 +8,19 @@ import typer
 
 import symgnn
 from symgnn.barriers.command import barriers, merge_events
-from symgnn.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_TRY_AGAIN, InputError, SimulationError, TimeBudgetReached
+from symgnn.errors import (
+    EXIT_BAD_INPUT,
+    EXIT_FAILED,
+    EXIT_TRY_AGAIN,
+    InputError,
+    SimulationError,
+    TimeBudgetReached,
+)
+from symgnn.explanations.command import explain
+from symgnn.glasses.command import quench
 from symgnn.graphs.command import graphs
+from symgnn.report.command import report
+from symgnn.training.command import evaluate, predict, train
 from symgnn.workflow.command import job, status
 
 app = typer.Typer(
@@ -37,9 +48,17 @@ def _options(
     pass
 
 
+app.command("quench")(quench)
 app.command("barriers")(barriers)
 app.command("merge-events")(merge_events)
 app.command("graphs")(graphs)
+app.command("train")(train)
+app.command("evaluate")(evaluate)
+app.command("predict")(predict)
+app.command("explain")(explain)
+app.command("report")(report)
+app.command("job")(job)
+app.command("status")(status)
 
 
 def _leave(code: int) -> None:
@@ -52,7 +71,7 @@ def _leave(code: int) -> None:
 
 
 def main() -> None:
-    """Run the command line; exit 2 on bad input, 1 on a failed simulation, 75 at the time budget."""
+    """Run the command line; exit 2 on bad input, 1 on a failure, 75 at the time budget."""
     try:
         app()
     except InputError as error:
@@ -63,7 +82,7 @@ def main() -> None:
         _leave(EXIT_TRY_AGAIN)
     except SimulationError as error:
         print(f"symgnn: failed: {error}", file=sys.stderr)
-        sys.exit(EXIT_FAILED)
+        _leave(EXIT_FAILED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

@@ -8,6 +8,23 @@ POSITION = "position"  # (atoms, 3), Å, Cartesian
 CELL = "cell"  # (3, 3), Å, rows are the lattice vectors
 SPECIES = "species"  # (atoms,), atomic numbers
 
+# Structures: keys of `atoms.info` of a glass
+COMPOSITION = "composition"  # such as Cu64Zr36, atomic per cent
+COOLING_RATE = "cooling_rate"  # K/s
+SEED = "seed"
+ENERGY_PER_ATOM = "energy_per_atom"  # eV, of the relaxed structure
+DENSITY = "density"  # atoms/Å³
+PRESSURE = "pressure"  # GPa, mean of the normal pressures
+PRESSURE_ERROR = "pressure_error"  # GPa, largest deviation of a normal pressure from the wanted
+POTENTIAL_ENERGY = "potential_energy"  # (atoms,), eV, of each atom
+
+# <glass>.thermo.csv: one row a thermo interval; with DENSITY and PRESSURE
+STAGE = "stage"  # melt or quench
+STEP = "step"  # steps since the start
+TIME = "time"  # ps since the start
+TEMPERATURE = "temperature"  # K
+ENERGY = "energy"  # eV/atom, potential
+
 # events.h5, group `events`: one row a search
 EVENTS = "events"
 ATOM = "atom"  # (searches,), index of the target atom in the structure
@@ -58,3 +75,6 @@ MOVED_START = "moved_start"  # (searches + 1,), rows of search k are [k] to [k +
 MOVED_ATOMS = "moved_atoms"  # (moved,), indices in the structure
 SADDLE_DISPLACEMENT = "saddle_displacement"  # (moved, 3), Å, from the start to the saddle
 FINAL_DISPLACEMENT = "final_displacement"  # (moved, 3), Å, to the far minimum; 0 if unconnected
+
+# predictions.h5 of a trained model: a group a glass, with BARRIER and the attribute SPLIT
+PREDICTED = "predicted"  # (atoms,), eV

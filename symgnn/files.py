@@ -10,7 +10,7 @@ import h5py
 
 from symgnn.errors import InputError
 
-FORMAT_VERSIONS = {"events": 1, "graphs": 1, "explanation": 1, "shear": 1}
+FORMAT_VERSIONS = {"events": 1, "graphs": 1, "explanation": 1, "predictions": 1, "shear": 1}
 
 
 @contextmanager

@@ -1,0 +1,119 @@
+"""Graph attention with edge features that are carried from layer to layer (EGAT)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import MessagePassing
+from torch_geometric.utils import softmax
+
+from symgnn.models.elements import ElementEmbedding
+
+
+class EdgeAttention(MessagePassing):
+    """One edge-featured attention: Kamiński et al. 2021 (doi:10.1093/bib/bbab371), as in DGL.
+
+    f_ij = LeakyReLU(A [h_j, e_ij, h_i] + b);  a_ij = softmax over j of (F f_ij);
+    h_i' = sum over j of a_ij B h_j;  f_ij is the new feature of the edge.
+
+    Args:
+        width: length of node and edge features coming in, and of one head's going out.
+        heads: number of attention heads.
+    """
+
+    def __init__(self, width: int, heads: int):
+        super().__init__(aggr="add", node_dim=0)
+        self.heads, self.width = heads, width
+        self.from_source = nn.Linear(width, heads * width, bias=False)
+        self.from_target = nn.Linear(width, heads * width, bias=False)
+        self.from_edge = nn.Linear(width, heads * width)
+        self.value = nn.Linear(width, heads * width, bias=False)
+        self.score = nn.Parameter(torch.empty(heads, width))
+        nn.init.xavier_normal_(self.score)
+
+    def forward(self, node: Tensor, edge_index: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
+        """Node features (atoms, heads * width) and edge features (edges, heads * width)."""
+        source, target = edge_index
+        feature = self.from_edge(edge)
+        feature = feature + self.from_source(node)[source] + self.from_target(node)[target]
+        feature = nn.functional.leaky_relu(feature, 0.01)
+        score = (feature.unflatten(-1, (self.heads, self.width)) * self.score).sum(-1)
+        attention = softmax(score, target, num_nodes=len(node))
+        value = self.value(node).unflatten(-1, (self.heads, self.width))
+        mixed = self.propagate(edge_index, value=value, attention=attention)
+        return mixed.flatten(1), feature
+
+    def message(self, value_j: Tensor, attention: Tensor) -> Tensor:
+        """What the source of each edge sends, (edges, heads, width)."""
+        return attention.unsqueeze(-1) * value_j
+
+
+class EdgeAttentionLayer(nn.Module):
+    """Attention, heads mixed back to one width, batch norm, and a skip connection for both.
+
+    Args:
+        width: length of node and edge features.
+        heads: number of attention heads.
+        dropout: share of the new features that training drops.
+        last: whether edge features are needed no more.
+    """
+
+    def __init__(self, width: int, heads: int, *, dropout: float, last: bool):
+        super().__init__()
+        self.attention = EdgeAttention(width, heads)
+        self.mix_nodes = nn.Linear(heads * width, width)
+        self.norm_nodes = nn.BatchNorm1d(width)
+        if not last:
+            self.mix_edges = nn.Linear(heads * width, width)
+            self.norm_edges = nn.BatchNorm1d(width)
+        self.last = last
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, node: Tensor, edge_index: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
+        """Node features (atoms, width) and edge features (edges, width) after the layer."""
+        mixed, feature = self.attention(node, edge_index, edge)
+        node = node + self.dropout(nn.functional.silu(self.norm_nodes(self.mix_nodes(mixed))))
+        if not self.last:
+            new = nn.functional.silu(self.norm_edges(self.mix_edges(feature)))
+            edge = edge + self.dropout(new)
+        return node, edge
+
+
+class PredictionModule(nn.Module):
+    """From edge features to a number an atom: the paper's second sub-module (section 4.3).
+
+    Four layers of attention with 8, 4, 2 and 1 heads, then a decoder.
+
+    Args:
+        elements: atomic numbers that the model knows.
+        width: length of node and edge features.
+        heads: attention heads of each layer.
+        dropout: share of a layer's new features that training drops.
+    """
+
+    def __init__(
+        self, elements: Sequence[int], *, width: int, heads: Sequence[int], dropout: float
+    ):
+        super().__init__()
+        self.embedding = ElementEmbedding(elements, width)
+        self.layers = nn.ModuleList(
+            EdgeAttentionLayer(width, count, dropout=dropout, last=k == len(heads) - 1)
+            for k, count in enumerate(heads)
+        )
+        self.decoder = decoder(width)
+
+    def forward(self, species: Tensor, edge_index: Tensor, edge: Tensor) -> Tensor:
+        """(atoms,) standardised barriers from (edges, width) features of the edges."""
+        node = self.embedding(species)
+        for layer in self.layers:
+            node, edge = layer(node, edge_index, edge)
+        return self.decoder(node).squeeze(-1)
+
+
+def decoder(width: int, depth: int = 4) -> nn.Sequential:
+    """`depth` times linear, batch norm and PReLU, then one number."""
+    blocks = [
+        nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width), nn.PReLU())
+        for _ in range(depth)
+    ]
+    return nn.Sequential(*blocks, nn.Linear(width, 1))

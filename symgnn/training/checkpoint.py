@@ -1,0 +1,163 @@
+"""A trained model in one file that loads without running code (`weights_only=True`)."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from symgnn.errors import InputError
+from symgnn.files import atomic_path
+from symgnn.graphs.dataset import Dataset
+from symgnn.models.registry import build_model
+from symgnn.provenance import versions
+from symgnn.training.batches import Scaling
+
+FORMAT = "symgnn-model"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and what is needed to use it.
+
+    Attributes:
+        model: in evaluation mode; called as model(species, edge_index, edge_vector), it returns
+            standardised barriers.
+        name: of the model in `symgnn.models.registry.MODELS`.
+        options: of the model.
+        elements: atomic numbers that it knows.
+        cutoff: longest edge, Å.
+        scaling: from standardised to eV.
+        seed: of the training.
+        config: keyword arguments of the training.
+        data: hash, label and splits of the training data.
+        versions: of the packages that trained it.
+        epoch: the one whose weights these are, chosen on the validation glasses.
+    """
+
+    model: nn.Module
+    name: str
+    options: dict[str, object]
+    elements: tuple[int, ...]
+    cutoff: float
+    scaling: Scaling
+    seed: int
+    config: dict[str, object]
+    data: dict[str, object]
+    versions: dict[str, str]
+    epoch: int
+
+
+def data_summary(dataset: Dataset) -> dict[str, object]:
+    """What a model was trained on: a hash of graphs, labels and split, and what they span."""
+    digest = hashlib.sha256()
+    for graph in dataset.graphs:
+        digest.update(f"{graph.name} {graph.split}".encode())
+        for array in (graph.species, graph.edge_index, graph.edge_vector, graph.barrier):
+            digest.update(array.tobytes())
+    training = dataset.of_split("train")
+    densities = [len(g.species) / abs(_determinant(g.cell)) for g in training]
+    shares = [_shares(graph.species) for graph in training]
+    elements = sorted({number for share in shares for number in share})
+    return {
+        "hash": digest.hexdigest(),
+        "label": str(dataset.attributes.get("label", "barrier")),
+        "splits": {graph.name: graph.split for graph in dataset.graphs},
+        "density": [min(densities), max(densities)],
+        "composition": {
+            str(z): [min(s.get(z, 0.0) for s in shares), max(s.get(z, 0.0) for s in shares)]
+            for z in elements
+        },
+    }
+
+
+def _determinant(cell) -> float:
+    return float(torch.linalg.det(torch.from_numpy(cell)))
+
+
+def _shares(species) -> dict[int, float]:
+    return {int(z): float((species == z).mean()) for z in sorted(set(species.tolist()))}
+
+
+def save_checkpoint(path: Path | str, trained: Trained) -> None:
+    """Write a trained model, whole or not at all."""
+    content = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "weights": trained.model.state_dict(),
+        "model": trained.name,
+        "options": json.dumps(trained.options, sort_keys=True),
+        "elements": list(trained.elements),
+        "cutoff": trained.cutoff,
+        "scaling": asdict(trained.scaling),
+        "seed": trained.seed,
+        "config": json.dumps(trained.config, sort_keys=True),
+        "data": json.dumps(trained.data, sort_keys=True),
+        "versions": json.dumps(trained.versions or versions(), sort_keys=True),
+        "epoch": trained.epoch,
+    }
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load(path: Path | str) -> Trained:
+    """Load a trained model; no code in the file is run.
+
+    Raises:
+        InputError: no such file, not a checkpoint of ours, of another version, or with weights
+            that do not fit its model.
+    """
+    content = load_tensors(path)
+    if content.get("format") != FORMAT:
+        raise InputError(f"{path}: format is {content.get('format')!r}, expected {FORMAT!r}")
+    if content.get("format_version") != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: format_version is {content.get('format_version')!r}, "
+            f"this program reads {FORMAT_VERSION}"
+        )
+    try:
+        options = json.loads(content["options"])
+        elements: Sequence[int] = content["elements"]
+        model = build_model(content["model"], elements=elements, **options)
+        model.load_state_dict(content["weights"])
+        return Trained(
+            model=model.eval(),
+            name=content["model"],
+            options=options,
+            elements=tuple(elements),
+            cutoff=content["cutoff"],
+            scaling=Scaling(**content["scaling"]),
+            seed=content["seed"],
+            config=json.loads(content["config"]),
+            data=json.loads(content["data"]),
+            versions=json.loads(content["versions"]),
+            epoch=content["epoch"],
+        )
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (KeyError, TypeError, RuntimeError) as error:
+        line = str(error).splitlines()[0]
+        raise InputError(f"{path}: its weights are not those of its model ({line})") from None
+
+
+def load_tensors(path: Path | str) -> dict:
+    """The dictionary of a file that torch wrote, with `weights_only=True`.
+
+    Raises:
+        InputError: no such file, or it holds anything but tensors and plain values.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises what its unpickler and zip reader meet
+        raise InputError(
+            f"{path}: not a checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: not a checkpoint (it holds a {type(content).__name__})")
+    return content

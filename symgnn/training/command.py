@@ -1,0 +1,154 @@
+"""The commands `symgnn train`, `symgnn evaluate` and `symgnn predict`."""
+
+from pathlib import Path
+
+import typer
+
+
+def _use(device: str, threads: int) -> str:
+    """Set the number of threads; the device that `auto` means."""
+    import torch
+
+    from symgnn.errors import InputError
+
+    if threads:
+        torch.set_num_threads(threads)
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise InputError(f"--device: {device!r}: must be one of auto, cpu, cuda")
+    return device
+
+
+DEVICE = typer.Option("auto", help="auto, cpu or cuda.")
+THREADS = typer.Option(0, min=0, help="CPU threads; 0 for all that the machine offers.")
+
+
+def train(
+    graphs: Path = typer.Argument(..., help="Graphs with labels and split (graphs.h5)."),
+    model: str = typer.Option(
+        "symgnn", help="symgnn, no_symmetrization, augmentation, edge_length, gcn or gcn_edges."
+    ),
+    seed: int = typer.Option(0, help="Of the start, the order of the glasses and the samples."),
+    output: Path = typer.Option(..., "--output", "-o", help="Folder of the run."),
+    epochs: int = typer.Option(200, help="Passes over the training glasses."),
+    learning_rate: float = typer.Option(3e-3, help="Largest learning rate (AMSGrad)."),
+    batch_size: int = typer.Option(1, help="Glasses a step; 0 for all of them."),
+    schedule: str = typer.Option("cosine", help="Learning rate over time: constant or cosine."),
+    weight_decay: float = typer.Option(1e-4, help="Decoupled weight decay."),
+    gradient_clip: float = typer.Option(1.0, help="Largest norm of the gradient; 0 for none."),
+    averaging: float = typer.Option(0.98, help="Decay of the averaged weights a step; 0: none."),
+    patience: int = typer.Option(0, help="Stop after this many epochs without a better one."),
+    evaluation_interval: int = typer.Option(1, help="Epochs between validations."),
+    width: int | None = typer.Option(None, min=1, help="Features of nodes and edges [32 or 64]."),
+    dropout: float | None = typer.Option(None, min=0, max=0.9, help="Dropout in training [0]."),
+    distribution: str | None = typer.Option(
+        None, help="symgnn: transformations are learned or haar (uniform) [learned]."
+    ),
+    aggregation: str | None = typer.Option(
+        None, help="symgnn: edge_representations or predictions [edge_representations]."
+    ),
+    samples: int | None = typer.Option(
+        None, min=1, help="symgnn: K, rotations (and non-rotations) a training step [4]."
+    ),
+    evaluation_samples: int | None = typer.Option(
+        None, min=1, help="symgnn: K in evaluation, a fixed set [16]."
+    ),
+    checkpoint_interval: float = typer.Option(300.0, help="Time between resume points, s."),
+    time_budget: float | None = typer.Option(
+        None, help="Stop after this time, s, with exit code 75; run again to go on."
+    ),
+    device: str = DEVICE,
+    threads: int = THREADS,
+) -> None:
+    """Train a model on the training glasses and choose its best epoch on the validation glasses.
+
+    Labels are standardised on the training glasses. Unlabelled atoms pass messages and are not
+    in the loss. The folder gets checkpoint.pt (the model), history.csv (an epoch a row),
+    metrics.json, and predictions.h5 (all glasses). A run that was stopped goes on from its
+    resume.pt when the same command is given again, and ends with the same weights.
+
+    The defaults are a short recipe. The paper's: `--learning-rate 1e-4 --epochs 20000
+    --batch-size 0 --schedule constant --averaging 0 --weight-decay 0`.
+
+    Example: `symgnn train graphs.h5 --model symgnn --seed 0 -o run/`
+    """
+    from symgnn.training.recipe import Recipe
+    from symgnn.training.run import train_model
+
+    given = {
+        "width": width,
+        "dropout": dropout,
+        "distribution": distribution,
+        "aggregation": aggregation,
+        "samples": samples,
+        "evaluation_samples": evaluation_samples,
+    }
+    recipe = Recipe(
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        schedule=schedule,
+        weight_decay=weight_decay,
+        gradient_clip=gradient_clip,
+        averaging=averaging,
+        patience=patience,
+        evaluation_interval=evaluation_interval,
+    )
+    train_model(
+        graphs,
+        model=model,
+        options={name: value for name, value in given.items() if value is not None},
+        recipe=recipe,
+        seed=seed,
+        output=output,
+        checkpoint_interval=checkpoint_interval,
+        time_budget=time_budget,
+        device=_use(device, threads),
+    )
+
+
+def evaluate(
+    runs: list[Path] = typer.Argument(..., help="Folders of finished training runs."),
+    output: Path = typer.Option(..., "--output", "-o", help="Table to write, CSV."),
+) -> None:
+    """Make the table of models from their runs: mean and standard deviation over seeds.
+
+    A row a model, with Pearson and Spearman correlation, mean absolute error (eV) and the area
+    under the curve for the softest 5 % of atoms, on train, validation and test glasses, pooled
+    and per glass. Epochs were chosen on the validation glasses when the models were trained.
+
+    Example: `symgnn evaluate models/*/seed-* -o table.csv`
+    """
+    from symgnn.training.evaluation import as_text, read_run, table, write_table
+
+    rows = table([read_run(folder) for folder in runs])
+    write_table(output, rows)
+    typer.echo(as_text(rows))
+
+
+def predict(
+    structure: Path = typer.Argument(..., help="Any periodic structure that ASE reads."),
+    checkpoint: Path = typer.Option(..., help="checkpoint.pt of a training run."),
+    output: Path = typer.Option(..., "--output", "-o", help="Structure to write, extended XYZ."),
+    device: str = DEVICE,
+    threads: int = THREADS,
+) -> None:
+    """Predict the mean energy barrier of every atom of a structure.
+
+    Writes the structure with a per-atom column `barrier` (eV).
+
+    Example: `symgnn predict glass.xyz --checkpoint run/checkpoint.pt -o predicted.xyz`
+    """
+    from symgnn import fields
+    from symgnn.errors import InputError
+    from symgnn.structures import read_structure, write_structure
+    from symgnn.training.prediction import load_predictor
+
+    predictor = load_predictor(checkpoint, _use(device, threads))
+    atoms = read_structure(structure)
+    try:
+        atoms.set_array(fields.BARRIER, predictor.predict(atoms))
+    except InputError as error:
+        raise InputError(f"{structure}: {error}") from None
+    write_structure(output, atoms)

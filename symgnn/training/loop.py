@@ -1,0 +1,146 @@
+"""The training loop that all models share."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+
+from symgnn.graphs.graph import Graph
+from symgnn.training.batches import Batch, Scaling, as_batch, join
+from symgnn.training.metrics import metrics_of_glasses
+from symgnn.training.recipe import Recipe, average_weights, build_optimizer, learning_rate
+
+
+@dataclass
+class State:
+    """Everything that a training needs to go on as if it had not been stopped.
+
+    Attributes:
+        model: its weights as they are trained.
+        average: its averaged weights, which are evaluated.
+        best: weights of the best epoch on the validation glasses.
+        optimizer: with its moments.
+        epoch: epochs done.
+        step: optimiser steps done.
+        best_epoch: 0 before the first evaluation.
+        best_score: Pearson's correlation of that epoch over the validation atoms, pooled.
+        history: one row an evaluation.
+    """
+
+    model: nn.Module
+    average: nn.Module
+    best: dict[str, torch.Tensor]
+    optimizer: torch.optim.Optimizer
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best_score: float = -math.inf
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def start(model: nn.Module, recipe: Recipe) -> State:
+    """The state before the first epoch."""
+    average = copy.deepcopy(model)
+    best = copy.deepcopy(model.state_dict())
+    return State(model, average, best, build_optimizer(model, recipe))
+
+
+def train(
+    state: State,
+    *,
+    training: Sequence[Graph],
+    validation: Sequence[Graph],
+    scaling: Scaling,
+    recipe: Recipe,
+    device: str,
+    after_epoch: Callable[[State], None],
+) -> None:
+    """Train until the recipe's end; `state` is changed in place.
+
+    The loss is the mean squared error of the standardised labels; unlabelled atoms pass messages
+    and are not in the loss. The best epoch has the largest Pearson correlation over the
+    validation glasses; without validation glasses it is the last one.
+
+    Args:
+        state: from `start` or a resumed one.
+        training: graphs to learn from.
+        validation: graphs that choose the epoch.
+        scaling: of the labels.
+        recipe: numbers of the training.
+        device: `cpu` or `cuda`.
+        after_epoch: called after each epoch: writes checkpoints, shows progress, and may raise to
+            stop.
+    """
+    batches = [as_batch(graph, scaling).to(device) for graph in training]
+    size = recipe.batch_size or len(batches)
+    steps = recipe.epochs * math.ceil(len(batches) / size)
+    while state.epoch < recipe.epochs and not _out_of_patience(state, recipe):
+        order = torch.randperm(len(batches)).tolist()
+        losses = []
+        state.model.train()
+        for first in range(0, len(order), size):
+            batch = join([batches[k] for k in order[first : first + size]])
+            losses.append(_step(state, batch, recipe, state.step / steps))
+        state.epoch += 1
+        if state.epoch % recipe.evaluation_interval == 0 or state.epoch == recipe.epochs:
+            row = {"epoch": state.epoch, "loss": float(np.mean(losses))}
+            row["learning_rate"] = learning_rate(recipe, (state.step - 1) / steps)
+            _evaluate(state, row, validation, scaling, device)
+        after_epoch(state)
+
+
+def _step(state: State, batch: Batch, recipe: Recipe, progress: float) -> float:
+    """One step of the optimiser; the loss before it."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(recipe, progress)
+    predicted = state.model(batch.species, batch.edge_index, batch.edge_vector)
+    loss = nn.functional.mse_loss(predicted[batch.labelled], batch.target[batch.labelled])
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if recipe.gradient_clip:
+        nn.utils.clip_grad_norm_(state.model.parameters(), recipe.gradient_clip)
+    state.optimizer.step()
+    average_weights(state.average, state.model, recipe.averaging, state.step)
+    state.step += 1
+    return loss.item()
+
+
+def _evaluate(
+    state: State,
+    row: dict[str, float],
+    validation: Sequence[Graph],
+    scaling: Scaling,
+    device: str,
+) -> None:
+    """Add a row to the history; keep the weights when they are the best so far."""
+    predicted = predict_graphs(state.average, validation, scaling, device)
+    found = metrics_of_glasses({graph.name: graph.barrier for graph in validation}, predicted)
+    for name, value in found["pooled"].items():
+        row[f"validation_{name}"] = value
+    state.history.append(row)
+    score = row["validation_pearson"]
+    if score > state.best_score or not validation:
+        state.best_score, state.best_epoch = score, state.epoch
+        state.best = copy.deepcopy(state.average.state_dict())
+
+
+def _out_of_patience(state: State, recipe: Recipe) -> bool:
+    return bool(recipe.patience and state.epoch - state.best_epoch >= recipe.patience)
+
+
+@torch.no_grad()
+def predict_graphs(
+    model: nn.Module, graphs: Sequence[Graph], scaling: Scaling, device: str
+) -> dict[str, np.ndarray]:
+    """Predicted barriers of each graph by name, (atoms,) float64, eV; one graph at a time."""
+    model.eval()
+    predicted = {}
+    for graph in graphs:
+        batch = as_batch(graph, scaling).to(device)
+        standardised = model(batch.species, batch.edge_index, batch.edge_vector)
+        predicted[graph.name] = scaling.barrier(standardised.double().cpu().numpy())
+    return predicted

@@ -1,0 +1,85 @@
+"""How well predicted barriers agree with computed ones."""
+
+import numpy as np
+from scipy.stats import rankdata
+
+SOFTEST = 0.05  # share of atoms that counts as soft (Wang, Ding, Ma 2020)
+
+
+def pearson(computed: np.ndarray, predicted: np.ndarray) -> float:
+    """Pearson's correlation; NaN where one of both does not vary."""
+    x, y = computed - computed.mean(), predicted - predicted.mean()
+    scale = np.sqrt((x * x).sum() * (y * y).sum())
+    return float((x * y).sum() / scale) if scale > 0 else float("nan")
+
+
+def spearman(computed: np.ndarray, predicted: np.ndarray) -> float:
+    """Spearman's rank correlation, ties at their mean rank."""
+    return pearson(rankdata(computed), rankdata(predicted))
+
+
+def mean_absolute_error(computed: np.ndarray, predicted: np.ndarray) -> float:
+    """Mean absolute error, eV."""
+    return float(np.abs(computed - predicted).mean())
+
+
+def softest_auc(computed: np.ndarray, predicted: np.ndarray) -> float:
+    """Area under the receiver's curve for finding the softest 5 % of the atoms.
+
+    The probability that a soft atom (among the lowest 5 % of the computed barriers) is predicted
+    below one that is not soft; ties count half. 0.5 is chance.
+    """
+    count = max(1, round(SOFTEST * len(computed)))
+    soft = np.zeros(len(computed), dtype=bool)
+    soft[np.argsort(computed, kind="stable")[:count]] = True
+    if soft.all():
+        return float("nan")
+    ranks = rankdata(-predicted)
+    above = ranks[soft].sum() - count * (count + 1) / 2
+    return float(above / (count * (len(computed) - count)))
+
+
+METRICS = {
+    "pearson": pearson,
+    "spearman": spearman,
+    "mae": mean_absolute_error,
+    "auc_softest": softest_auc,
+}
+
+
+def metrics(computed: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+    """All of `METRICS` over the atoms whose computed barrier is finite; NaN without two of them.
+
+    Args:
+        computed: (atoms,), eV, NaN where unlabelled.
+        predicted: (atoms,), eV.
+    """
+    labelled = np.isfinite(computed)
+    if labelled.sum() < 2:
+        return dict.fromkeys(METRICS, float("nan"))
+    x, y = computed[labelled].astype(np.float64), predicted[labelled].astype(np.float64)
+    return {name: function(x, y) for name, function in METRICS.items()}
+
+
+def metrics_of_glasses(
+    computed: dict[str, np.ndarray], predicted: dict[str, np.ndarray]
+) -> dict[str, dict[str, float]]:
+    """Metrics pooled over all atoms of some glasses, and the mean of each glass's own.
+
+    Args:
+        computed: by glass, (atoms,), eV, NaN where unlabelled.
+        predicted: by glass, (atoms,), eV.
+
+    Returns:
+        `pooled`, `per_glass`, and one entry a glass.
+    """
+    own = {name: metrics(computed[name], predicted[name]) for name in computed}
+    mean = {
+        key: float(np.mean([found[key] for found in own.values()])) if own else float("nan")
+        for key in METRICS
+    }
+    pooled = metrics(
+        np.concatenate([np.empty(0), *computed.values()]),
+        np.concatenate([np.empty(0), *(predicted[name] for name in computed)]),
+    )
+    return {"pooled": pooled, "per_glass": mean, "glasses": own}

@@ -1,0 +1,237 @@
+"""One training run in a folder: start or resume, train, evaluate, write."""
+
+import csv
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from symgnn import fields
+from symgnn.errors import InputError
+from symgnn.files import atomic_path, create_hdf5
+from symgnn.graphs.dataset import SPLITS, Dataset, read_graphs
+from symgnn.graphs.graph import Graph
+from symgnn.models.registry import build_model
+from symgnn.progress import Progress, TimeBudget
+from symgnn.provenance import provenance, versions
+from symgnn.training.batches import label_scaling
+from symgnn.training.checkpoint import Trained, data_summary, load_tensors, save_checkpoint
+from symgnn.training.loop import State, predict_graphs, start, train
+from symgnn.training.metrics import metrics_of_glasses
+from symgnn.training.recipe import Recipe
+
+RESUME = "resume.pt"
+
+
+def train_model(
+    path: Path,
+    *,
+    model: str,
+    options: dict[str, object],
+    recipe: Recipe,
+    seed: int,
+    output: Path,
+    checkpoint_interval: float,
+    time_budget: float | None,
+    device: str,
+) -> None:
+    """Train a model on a file of graphs, or go on where an earlier call was stopped.
+
+    Args:
+        path: graphs.h5.
+        model: a key of `symgnn.models.registry.MODELS`.
+        options: of the model.
+        recipe: numbers of the training.
+        seed: decides the model's start, the order of the glasses and all samples.
+        output: folder for checkpoint.pt, history.csv, metrics.json and predictions.h5; while the
+            training runs it also holds resume.pt.
+        checkpoint_interval: time between writes of resume.pt, s.
+        time_budget: stop after this time with resume.pt written, s; None for no limit.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        InputError: bad options, or graphs without labels to train on.
+        TimeBudgetReached: call again with the same arguments to go on.
+    """
+    budget = TimeBudget(time_budget)
+    dataset = read_graphs(path)
+    training, validation = dataset.of_split("train"), dataset.of_split("validation")
+    _check_labels(path, training, validation)
+    scaling = label_scaling(training)
+    elements = sorted({int(z) for graph in dataset.graphs for z in np.unique(graph.species)})
+    torch.manual_seed(seed)
+    network = build_model(model, elements=elements, **options).to(device)
+    state = start(network, recipe)
+    signature = _signature(model, options, recipe, seed, dataset)
+    _resume(output / RESUME, state, signature)
+    progress = Progress("training", recipe.epochs, done=state.epoch)
+    saver = _Saver(output, signature, progress, checkpoint_interval, budget)
+    with progress:
+        train(
+            state,
+            training=training,
+            validation=validation,
+            scaling=scaling,
+            recipe=recipe,
+            device=device,
+            after_epoch=saver,
+        )
+    network.load_state_dict(state.best)
+    trained = Trained(
+        model=network.cpu().eval(),
+        name=model,
+        options=options,
+        elements=tuple(elements),
+        cutoff=dataset.cutoff,
+        scaling=scaling,
+        seed=seed,
+        config=recipe.as_dict(),
+        data=data_summary(dataset),
+        versions=versions(),
+        epoch=state.best_epoch,
+    )
+    _write_results(output, trained, dataset, state.history, device)
+    (output / RESUME).unlink(missing_ok=True)
+
+
+def _check_labels(path: Path, training: Sequence[Graph], validation: Sequence[Graph]) -> None:
+    if sum(np.isfinite(graph.barrier).sum() for graph in training) < 2:
+        raise InputError(f"{path}: the training glasses have fewer than two labelled atoms")
+    if validation and sum(np.isfinite(graph.barrier).sum() for graph in validation) < 2:
+        raise InputError(f"{path}: the validation glasses have fewer than two labelled atoms")
+
+
+def _signature(
+    model: str, options: dict[str, object], recipe: Recipe, seed: int, dataset: Dataset
+) -> str:
+    """What must be equal for a stopped training to be the same one."""
+    what = {"model": model, "options": options, "recipe": recipe.as_dict(), "seed": seed}
+    return json.dumps(what | {"data": data_summary(dataset)["hash"]}, sort_keys=True)
+
+
+class _Saver:
+    """Called after each epoch: shows progress, writes resume.pt, stops at the time budget."""
+
+    def __init__(
+        self,
+        output: Path,
+        signature: str,
+        progress: Progress,
+        interval: float,
+        budget: TimeBudget,
+    ):
+        self._output, self._signature, self._progress = output, signature, progress
+        self._interval, self._budget, self._last = interval, budget, time.monotonic()
+
+    def __call__(self, state: State) -> None:
+        row = state.history[-1] if state.history else {}
+        figures = {key: f"{row[key]:.4g}" for key in ("loss", "validation_pearson") if key in row}
+        self._progress.advance(**figures, best_epoch=state.best_epoch)
+        exhausted = self._budget.exhausted()
+        if exhausted or time.monotonic() - self._last >= self._interval:
+            _save(self._output, state, self._signature)
+            self._last = time.monotonic()
+        if exhausted:
+            self._budget.check(f"{self._output}: epoch {state.epoch}")
+
+
+def _save(output: Path, state: State, signature: str) -> None:
+    """Write resume.pt and the history so far."""
+    content = {
+        "signature": signature,
+        "model": state.model.state_dict(),
+        "average": state.average.state_dict(),
+        "best": state.best,
+        "optimizer": state.optimizer.state_dict(),
+        "epoch": state.epoch,
+        "step": state.step,
+        "best_epoch": state.best_epoch,
+        "best_score": state.best_score,
+        "history": state.history,
+        "random": torch.get_rng_state(),
+        "random_cuda": torch.cuda.get_rng_state_all(),
+    }
+    with atomic_path(output / RESUME) as temporary:
+        torch.save(content, temporary)
+    _write_history(output, state.history)
+
+
+def _resume(path: Path, state: State, signature: str) -> None:
+    """Put a stopped training's state back; one of another training is left alone."""
+    if not path.is_file():
+        return
+    content = load_tensors(path)
+    if content.get("signature") != signature:
+        print(f"{path}: of another training; starting afresh")
+        return
+    state.model.load_state_dict(content["model"])
+    state.average.load_state_dict(content["average"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    for name in ("best", "epoch", "step", "best_epoch", "best_score", "history"):
+        setattr(state, name, content[name])
+    torch.set_rng_state(content["random"])
+    if content["random_cuda"]:
+        torch.cuda.set_rng_state_all(content["random_cuda"])
+
+
+def _write_results(
+    output: Path, trained: Trained, dataset: Dataset, history: list[dict], device: str
+) -> None:
+    """All files of a finished run; the checkpoint comes last, so that it vouches for the rest."""
+    predicted = predict_graphs(trained.model.to(device), dataset.graphs, trained.scaling, device)
+    trained.model.cpu()
+    _write_history(output, history)
+    _write_predictions(output / "predictions.h5", trained, dataset, predicted)
+    write_json(output / "metrics.json", _metrics(trained, dataset, predicted))
+    save_checkpoint(output / "checkpoint.pt", trained)
+
+
+def _metrics(trained: Trained, dataset: Dataset, predicted: dict[str, np.ndarray]) -> dict:
+    found: dict = {"model": trained.name, "seed": trained.seed, "best_epoch": trained.epoch}
+    for split in SPLITS:
+        computed = {graph.name: graph.barrier for graph in dataset.of_split(split)}
+        found[split] = metrics_of_glasses(computed, predicted)
+    return found
+
+
+def _write_history(output: Path, history: list[dict[str, float]]) -> None:
+    with (
+        atomic_path(output / "history.csv") as temporary,
+        open(temporary, "w", newline="") as stream,
+    ):
+        names = list(history[0]) if history else ["epoch"]
+        writer = csv.DictWriter(stream, fieldnames=names)
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def _write_predictions(
+    path: Path, trained: Trained, dataset: Dataset, predicted: dict[str, np.ndarray]
+) -> None:
+    """predictions.h5: a group a glass with computed and predicted barriers and its split."""
+    with create_hdf5(path, "predictions") as file:
+        file.attrs.update(provenance(**trained.config))
+        file.attrs["model"] = trained.name
+        file.attrs["options"] = json.dumps(trained.options, sort_keys=True)
+        file.attrs["seed"] = trained.seed
+        file.attrs["epoch"] = trained.epoch
+        for graph in dataset.graphs:
+            group = file.create_group(graph.name)
+            group.attrs[fields.SPLIT] = graph.split
+            group[fields.BARRIER] = graph.barrier
+            group[fields.PREDICTED] = predicted[graph.name]
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Write JSON, whole or not at all; what is not a number becomes null."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, dict):
+            return {key: plain(inner) for key, inner in value.items()}
+        return None if isinstance(value, float) and not np.isfinite(value) else value
+
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(plain(content), indent=1, sort_keys=True) + "\n")

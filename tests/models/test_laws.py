@@ -1,0 +1,176 @@
+"""What every model must obey: permutation, translation, lattice images, batches; rotation."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import special_ortho_group
+
+from symgnn.errors import InputError
+from symgnn.graphs.graph import edges
+from symgnn.models.registry import MODELS, build_model
+from symgnn.training.batches import Batch, join
+
+ELEMENTS = [29, 40]
+# Single precision through four layers: 1e-5 of outputs of order one.
+SAME = {"atol": 2e-5, "rtol": 2e-5}
+INVARIANT = {"edge_length", "gcn"}
+
+
+def random_structure(seed=0, atoms=40, side=9.5):
+    random = np.random.default_rng(seed)
+    return random.random((atoms, 3)) * side, np.eye(3) * side, random.choice([29, 40], atoms)
+
+
+def tensors(positions, cell, species, cutoff=4.0):
+    index, vector = edges(positions, cell, cutoff)
+    return torch.from_numpy(species), torch.from_numpy(index), torch.from_numpy(vector)
+
+
+@pytest.fixture
+def graph():
+    """species, edge_index, edge_vector of 40 atoms."""
+    return tensors(*random_structure())
+
+
+def trained_like(name, **options):
+    """A model in evaluation mode whose normalisations have seen a graph."""
+    torch.manual_seed(0)
+    model = build_model(name, elements=ELEMENTS, **options)
+    with torch.no_grad():
+        for seed in range(5):
+            model(*tensors(*random_structure(seed)))
+    return model.eval()
+
+
+@pytest.fixture(params=list(MODELS))
+def model(request):
+    return trained_like(request.param)
+
+
+@torch.no_grad()
+def test_permutation_of_atoms_permutes_predictions(model):
+    positions, cell, species = random_structure(9)
+    order = np.random.default_rng(1).permutation(len(species))
+    before = model(*tensors(positions, cell, species))
+    after = model(*tensors(positions[order], cell, species[order]))
+    torch.testing.assert_close(after, before[order], **SAME)
+
+
+@torch.no_grad()
+def test_translation_and_lattice_images_change_nothing(model):
+    positions, cell, species = random_structure(9)
+    before = model(*tensors(positions, cell, species))
+    shift = np.random.default_rng(2).integers(-2, 3, positions.shape) @ cell
+    after = model(*tensors(positions + shift + [0.3, -0.7, 2.1], cell, species))
+    torch.testing.assert_close(after, before, **SAME)
+
+
+@torch.no_grad()
+def test_supercell_repeats_predictions(model):
+    positions, cell, species = random_structure(9)
+    before = model(*tensors(positions, cell, species))
+    double = np.concatenate([positions, positions + cell[0]])
+    after = model(*tensors(double, np.diag([2, 1, 1]) @ cell, np.tile(species, 2)))
+    torch.testing.assert_close(after, before.repeat(2), **SAME)
+
+
+@torch.no_grad()
+def test_batch_equals_single(model):
+    graphs = [tensors(*random_structure(seed)) for seed in (5, 6)]
+    empty = torch.empty(0, dtype=torch.int64)
+    batches = [Batch(s, i, v, torch.full((len(s),), torch.nan), empty) for s, i, v in graphs]
+    joined = join(batches)
+    together = model(joined.species, joined.edge_index, joined.edge_vector)
+    alone = torch.cat([model(*graph) for graph in graphs])
+    torch.testing.assert_close(together, alone, **SAME)
+
+
+@torch.no_grad()
+def test_atom_order_in_the_graph_needs_no_sorted_edges(model):
+    species, index, vector = tensors(*random_structure(9))
+    order = torch.randperm(index.shape[1])
+    shuffled = model(species, index[:, order], vector[order])
+    torch.testing.assert_close(shuffled, model(species, index, vector), **SAME)
+
+
+def orthogonal(seed):
+    matrix = special_ortho_group.rvs(3, random_state=seed)
+    return torch.tensor(matrix * (-1) ** seed, dtype=torch.float32)
+
+
+def invariance_error(model, graph):
+    """Largest change of a prediction over some orthogonal transformations, in their spread."""
+    species, index, vector = graph
+    with torch.no_grad():
+        before = model(species, index, vector)
+        changes = [model(species, index, vector @ orthogonal(s)) - before for s in range(4)]
+    return (torch.stack(changes).abs().max() / before.std()).item()
+
+
+@pytest.mark.parametrize("name", sorted(INVARIANT))
+def test_invariant_models_do_not_see_orientation(name, graph):
+    assert invariance_error(trained_like(name), graph) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["no_symmetrization", "gcn_edges"])
+def test_models_on_plain_vectors_do_see_it(name, graph):
+    assert invariance_error(trained_like(name), graph) > 1e-2
+
+
+@pytest.mark.parametrize("aggregation", ["edge_representations", "predictions"])
+def test_uniform_average_becomes_invariant_with_more_samples(aggregation, graph):
+    options = {"distribution": "haar", "aggregation": aggregation, "width": 8, "heads": (2, 1)}
+    few, many = (
+        invariance_error(trained_like("symgnn", evaluation_samples=k, **options), graph)
+        for k in (2, 128)
+    )
+    assert many < few / 5  # 64 times the samples; random ones alone would give 8
+
+
+def test_average_of_edge_representations_keeps_lengths_only(graph):
+    """Turning each edge by itself destroys all angles and changes nothing; predictions see it."""
+    species, index, vector = graph
+    torch.manual_seed(8)
+    direction = torch.nn.functional.normalize(torch.randn(len(vector), 3), dim=-1)
+    scrambled = direction * vector.norm(dim=-1, keepdim=True)
+    options = {"distribution": "haar", "width": 8, "heads": (2, 1)}
+    change = {}
+    for aggregation in ("edge_representations", "predictions"):
+        model = trained_like("symgnn", aggregation=aggregation, evaluation_samples=100, **options)
+        with torch.no_grad():
+            moved = model(species, index, scrambled) - model(species, index, vector)
+        change[aggregation] = moved.abs().max().item()
+    assert change["edge_representations"] < change["predictions"] / 5
+
+
+def test_every_parameter_learns(graph):
+    for name in MODELS:
+        torch.manual_seed(0)
+        model = build_model(name, elements=ELEMENTS)
+        model(*graph).square().sum().backward()
+        without = [key for key, p in model.named_parameters() if p.grad is None]
+        assert without == [], name
+
+
+def test_edge_masks_of_explainers_act_on_symgnn(graph):
+    """An edge mask of zeros leaves an atom with what it is itself: no messages."""
+    from torch_geometric.explain.algorithm.utils import set_masks
+
+    species, index, vector = graph
+    for aggregation in ("edge_representations", "predictions"):
+        model = trained_like("symgnn", aggregation=aggregation, evaluation_samples=2)
+        mask = torch.nn.Parameter(torch.zeros(index.shape[1]))
+        set_masks(model, mask, index, apply_sigmoid=False)
+        alone = model(species, index, vector).detach()
+        for element in ELEMENTS:
+            same = alone[species == element]
+            torch.testing.assert_close(same, same[:1].expand_as(same), **SAME)
+
+
+def test_bad_models_and_options_are_refused():
+    with pytest.raises(InputError, match="must be one of"):
+        build_model("transformer", elements=ELEMENTS)
+    with pytest.raises(InputError, match="--samples: gcn has only width, layers"):
+        build_model("gcn", elements=ELEMENTS, samples=3)
+    with pytest.raises(InputError, match="aggregation is 'sum'"):
+        build_model("symgnn", elements=ELEMENTS, aggregation="sum")
