@@ -3,20 +3,26 @@
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from symgnn import fields
-from symgnn.report.glasses import RATE_AXIS, grouped
+from symgnn.report.barrier_figures import (
+    barrier_figure,
+    cost_figure,
+    found,
+    labelled,
+    status_figure,
+    trend_figure,
+)
 from symgnn.report.inputs import Events, Glass
-from symgnn.report.page import Figure, Section, Table, figure
-from symgnn.report.statistics import label_reliability, pearson
-from symgnn.report.style import INK, SOFT_INK, empty_plot, ordered_color, species_color
-from symgnn.report.words import count, decimal, listing, share
+from symgnn.report.page import Section, Table
+from symgnn.report.statistics import label_reliability
+from symgnn.report.words import count, decimal, share
 
-CONVERGED = "converged"  # name of the status of a search that reached a saddle
-EVERY = "all"  # where the glass of the searches is not given
-STATUS_COLORS = ("#1f7a5c", "#c77f1a", "#a2476b", "#8794a1", "#7d6bb3")
-BINS = 40
+LABEL_MEANINGS = {
+    "all": "all",
+    "target": "those that move their target",
+    "connected": "those that also start from the glass, each saddle once",
+}
 
 
 def section(events: Sequence[Events], glasses: Sequence[Glass]) -> Section:
@@ -34,22 +40,29 @@ def section(events: Sequence[Events], glasses: Sequence[Glass]) -> Section:
         per_saddle = f", {cost.sum() / saddles:,.0f} for each saddle found" if saddles else ""
         opening += (
             f"A search took {cost.mean():,.0f} force evaluations in the mean "
-            f"(median {np.median(cost):,.0f}){per_saddle}."
+            f"(median {np.median(cost):,.0f}){per_saddle}. {_cost_sentence(events)}"
         )
-    blocks = [opening, _table(events), _status_figure(events, glasses)]
+    blocks = [opening.strip(), _table(events), status_figure(events, glasses)]
     findings = [f"{share(saddles, searches)} of {searches:,} saddle searches converged."]
     if saddles:
-        blocks += [_barrier_figure(events, glasses), *_trend_figure(events, glasses)]
-        blocks.append(_cost_figure(events))
+        blocks += [barrier_figure(events, glasses), *_label_table(events)]
+        blocks += trend_figure(events, glasses)
+        blocks.append(cost_figure(events))
         findings += _findings(events)
     facts = [(f"{searches:,}", "saddle searches"), (share(saddles, searches), "of them converged")]
     return Section("barriers", "Energy barriers", blocks, findings, facts)
 
 
-def found(events: Events) -> np.ndarray:
-    """(searches,) bool: which searches reached a saddle."""
-    converged = events.columns[fields.STATUS] == events.statuses.get(CONVERGED, -1)
-    return converged & np.isfinite(events.columns[fields.BARRIER])
+def _cost_sentence(events: Sequence[Events]) -> str:
+    """Where the force evaluations go, if the files tell."""
+    keys = (fields.FORCE_EVALUATIONS, fields.SADDLE_EVALUATIONS, fields.LANCZOS_EVALUATIONS)
+    if not all(key in one.columns for one in events for key in keys):
+        return ""
+    total, saddle, lanczos = (sum(int(one.columns[key].sum()) for one in events) for key in keys)
+    return (
+        f"{share(saddle, total)} of the force evaluations were spent up to the saddle, the rest on "
+        f"the minima at its sides; {share(lanczos, total)} were spent on eigenvectors."
+    )
 
 
 def _findings(events: Sequence[Events]) -> list[str]:
@@ -63,19 +76,19 @@ def _findings(events: Sequence[Events]) -> list[str]:
 
 
 def noise_sentence(events: Sequence[Events]) -> str:
-    """How much of the spread of atom means is real, and the correlation that it allows."""
+    """How much of the spread of the labels is real, and the correlation that it allows."""
     group, value = [], []
     for number, one in enumerate(events):
-        chosen = found(one)
+        chosen = labelled(one)
         group.append(one.columns[fields.ATOM][chosen].astype(np.int64) + (number << 40))
         value.append(one.columns[fields.BARRIER][chosen])
     reliability = label_reliability(np.concatenate(group), np.concatenate(value))
     if not np.isfinite(reliability):
         return ""
     return (
-        f"Of the variance of the atoms' mean barriers {share(round(1000 * reliability), 1000)} is "
-        "more than the scatter of single searches explains, so that a perfect model would "
-        f"correlate with them at about {decimal(reliability**0.5)}."
+        f"Of the variance of the labels {share(round(100 * reliability), 100)} is more than the "
+        "scatter of single searches explains: a perfect model would correlate with them at about "
+        f"{decimal(reliability**0.5)}."
     )
 
 
@@ -105,179 +118,24 @@ def _table(events: Sequence[Events]) -> Table:
     return Table("searches", caption, (*header, "forces a search", "forces a saddle"), rows)
 
 
-def _status_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> Figure:
-    groups = events_by_group(events, glasses)
-    names = sorted({name for one in events for name in one.statuses})
-    names.sort(key=lambda name: (name != CONVERGED, name))
-    counts = {
-        name: np.array([sum(_ended(one, name) for one in members) for members in groups.values()])
-        for name in names
-    }
-    totals = sum(counts.values())
-    counts = {name: number for name, number in counts.items() if number.sum()}
-    colors = dict(zip(counts, STATUS_COLORS, strict=False))
-    plot = empty_plot(
-        "share of the searches, %",
-        "",
-        110 + 30 * len(groups),
-        barmode="stack",
-        xaxis={"range": [0, 100]},
-        yaxis={"autorange": "reversed", "ticksuffix": " "},
-    )
-    for name, number in counts.items():
-        plot.add_bar(
-            x=100 * number / np.maximum(totals, 1),
-            y=list(groups),
-            customdata=number,
-            orientation="h",
-            marker={"color": colors.get(name, SOFT_INK)},
-            hovertemplate="%{y}<br>" + words(name) + ": %{customdata} (%{x:.1f} %)<extra></extra>",
-        )
-    total = int(totals.sum())
-    parts = [f"{words(k)} {n.sum():,} ({share(int(n.sum()), total)})" for k, n in counts.items()]
-    caption = f"How the searches ended: {', '.join(parts)}."
-    legend = [(words(name), colors.get(name, SOFT_INK)) for name in counts]
-    return figure("status", caption, plot, legend=legend)
-
-
-def _ended(events: Events, status: str) -> int:
-    number = events.statuses.get(status)
-    return 0 if number is None else int((events.columns[fields.STATUS] == number).sum())
-
-
-def events_by_group(events: Sequence[Events], glasses: Sequence[Glass]) -> dict[str, list[Events]]:
-    """Searches by composition, size and cooling rate of their glass."""
-    searched = {one.name: one for one in events}
-    groups = {
-        name: [searched[glass.name] for glass in members if glass.name in searched]
-        for name, members in (grouped(glasses).items() if glasses else ())
-    }
-    known = {glass.name for glass in glasses}
-    groups[EVERY] = [one for one in events if one.name not in known]
-    return {name: members for name, members in groups.items() if members}
-
-
-def words(name: str) -> str:
-    """The name of a status as words."""
-    return name.lower().replace("_", " ")
-
-
-def _steps(plot: go.Figure, values: np.ndarray, edges: np.ndarray, color: str, name: str) -> None:
-    """Add the density of values as a line of steps."""
-    height = np.histogram(values, edges, density=True)[0].astype(np.float32)
-    line = {"color": color, "shape": "hvh", "width": 1.8}
-    middle = ((edges[1:] + edges[:-1]) / 2).astype(np.float32)
-    plot.add_scatter(x=middle, y=height, mode="lines", line=line, name=name)
-
-
-def _barrier_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> Figure:
-    groups = {
-        name: np.concatenate([one.columns[fields.BARRIER][found(one)] for one in members])
-        for name, members in events_by_group(events, glasses).items()
-    }
-    step = 1 / max(1, len(groups) - 1)
-    group_colors = {name: ordered_color(1 - k * step) for k, name in enumerate(groups)}
-    species = means_by_species(events, glasses)
-    species_colors = {s: SOFT_INK if s == EVERY else species_color(s) for s in species}
-    longest = float(np.quantile(np.concatenate(list(groups.values())), 0.995))
-    edges = np.linspace(0, max(longest, 0.1), BINS + 1)
-    panels = []
-    for title, parts, colors in (
-        ("barrier of a saddle, eV", groups, group_colors),
-        ("mean barrier of an atom, eV", species, species_colors),
-    ):
-        plot = empty_plot(title, "density, 1/eV", yaxis={"rangemode": "tozero"})
-        for name, values in parts.items():
-            _steps(plot, values, edges, colors[name], name)
-        panels.append(plot)
-    means = [
-        f"{decimal(values.mean())} eV for {name} ({count(len(values), 'atom')})"
-        for name, values in species.items()
-    ]
-    caption = (
-        "Left: distribution of the barriers of single saddles. Right: distribution of the mean "
-        f"barrier of an atom, by its element; in the mean {listing(means)}."
-    )
-    legend = [*group_colors.items(), *species_colors.items()]
-    return figure("barriers", caption, *panels, legend=legend)
-
-
-def means_by_species(events: Sequence[Events], glasses: Sequence[Glass]) -> dict[str, np.ndarray]:
-    """Mean barriers of atoms, eV, by the element of the atom where its glass is known."""
-    by_name = {glass.name: glass for glass in glasses}
-    values: dict[str, list[float]] = {}
-    for one in events:
-        chosen, glass = found(one), by_name.get(one.name)
-        atom, index = np.unique(one.columns[fields.ATOM][chosen], return_inverse=True)
-        mean = np.bincount(index, one.columns[fields.BARRIER][chosen]) / np.bincount(index)
-        symbols = glass.atoms.symbols[atom] if glass else [EVERY] * len(atom)
-        for symbol, barrier in zip(symbols, mean, strict=True):
-            values.setdefault(symbol, []).append(barrier)
-    return {symbol: np.array(values[symbol]) for symbol in sorted(values)}
-
-
-def _trend_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> list[Figure]:
-    """Mean barrier of a glass against its cooling rate and energy; none where they are unknown."""
-    by_name = {glass.name: glass for glass in glasses}
-    known = [one for one in events if one.name in by_name and found(one).any()]
-    rate = np.array([by_name[one.name].cooling_rate for one in known])
-    energy = np.array([by_name[one.name].number("energy_per_atom") for one in known])
-    if len(known) < 2 or not (np.isfinite(rate).all() and np.isfinite(energy).all()):
+def _label_table(events: Sequence[Events]) -> list[Table]:
+    """Mean barriers by which searches count, where the files hold them."""
+    rows = []
+    used = {str(one.attributes.get("label")) for one in events}
+    for kind, meaning in LABEL_MEANINGS.items():
+        name = f"{fields.BARRIER_MEAN}_{kind}"
+        if not all(name in one.atoms for one in events):
+            continue
+        values = np.concatenate([one.atoms[name] for one in events])
+        values = values[np.isfinite(values)]
+        mean, deviation = (values.mean(), values.std()) if len(values) else (np.nan, np.nan)
+        mark = "yes" if kind in used else ""
+        rows.append((meaning, f"{len(values):,}", decimal(mean), decimal(deviation), mark))
+    if not rows:
         return []
-    barrier = [one.columns[fields.BARRIER][found(one)] for one in known]
-    mean = np.array([values.mean() for values in barrier])
-    error = np.array([_error_of_mean(one) for one in known])
-    panels = []
-    for x, title, options in (
-        (rate, "cooling rate, K/s", RATE_AXIS),
-        (energy, "energy, eV/atom", {}),
-    ):
-        plot = empty_plot(title, "mean barrier, eV", xaxis=options)
-        plot.add_scatter(
-            x=x,
-            y=mean,
-            error_y={"array": error, "width": 0, "thickness": 1.2},
-            mode="markers",
-            marker={"color": INK, "size": 7, "opacity": 0.75},
-            text=[one.name for one in known],
-            hovertemplate="%{text}<br>%{y:.3f} eV<extra></extra>",
-        )
-        panels.append(plot)
-    correlation = pearson(energy, mean)
     caption = (
-        "Mean barrier of each glass against its cooling rate (logarithmic) and its energy; bars "
-        "are the standard error over its atoms."
+        "The mean barrier of an atom, by which of its converged searches count: number of atoms "
+        "with such a mean, and mean and standard deviation over them. The marked one is the label."
     )
-    if np.isfinite(correlation):
-        caption += f" Mean barrier and energy correlate at {decimal(correlation)} (Pearson)."
-    return [figure("trend", caption, *panels)]
-
-
-def _error_of_mean(events: Events) -> float:
-    """Standard error of the mean barrier, eV; the searches of one atom are not independent."""
-    chosen = found(events)
-    _, index = np.unique(events.columns[fields.ATOM][chosen], return_inverse=True)
-    mean = np.bincount(index, events.columns[fields.BARRIER][chosen]) / np.bincount(index)
-    return float(mean.std(ddof=1) / len(mean) ** 0.5) if len(mean) > 1 else float("nan")
-
-
-def _cost_figure(events: Sequence[Events]) -> Figure:
-    cost = np.concatenate([one.columns[fields.FORCE_EVALUATIONS] for one in events])
-    converged = np.concatenate([found(one) for one in events])
-    edges = np.linspace(0, float(np.quantile(cost, 0.995)) + 1, BINS + 1)
-    plot = empty_plot("force evaluations of a search", "searches", height=300, barmode="stack")
-    middle = (edges[1:] + edges[:-1]) / 2
-    parts = (
-        ("reached a saddle", converged, STATUS_COLORS[0]),
-        ("ended otherwise", ~converged, STATUS_COLORS[1]),
-    )
-    for name, chosen, color in parts:
-        plot.add_bar(
-            x=middle, y=np.histogram(cost[chosen], edges)[0], marker={"color": color}, name=name
-        )
-    caption = (
-        f"Cost of a search. Half of the searches took fewer than {np.median(cost):,.0f} force "
-        f"evaluations, 95 % fewer than {np.quantile(cost, 0.95):,.0f}; "
-        f"{cost.sum() / converged.sum():,.0f} were spent for each saddle."
-    )
-    return figure("cost", caption, plot, legend=[(name, color) for name, _, color in parts])
+    header = ("searches that count", "atoms", "mean, eV", "deviation, eV", "label")
+    return [Table("means", caption, header, rows)]

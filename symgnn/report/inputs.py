@@ -4,6 +4,7 @@ import csv
 import glob
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from symgnn.files import open_hdf5
 from symgnn.structures import read_structure
 
 NAMED_BY_FOLDER = ("events", "explanation", "graphs", "checkpoint", "table")
+HDF5_KINDS = {
+    "symgnn-events": "events",
+    "symgnn-graphs": "graphs",
+    "symgnn-explanation": "explanations",
+}
 THERMO_COLUMNS = ("temperature", "pressure", "density", "energy")
 
 
@@ -65,8 +71,12 @@ class Events:
     attributes: dict[str, object]
 
 
-def expand(paths: Sequence[Path | str]) -> list[Path]:
+def expand(paths: Sequence[Path | str], empty: bool = False) -> list[Path]:
     """Paths with wildcards replaced by the files they match, in order.
+
+    Args:
+        paths: of files and folders.
+        empty: whether a path may match nothing.
 
     Raises:
         InputError: a path is missing, or a wildcard matches nothing.
@@ -74,10 +84,30 @@ def expand(paths: Sequence[Path | str]) -> list[Path]:
     found = []
     for path in map(str, paths):
         matches = [path] if Path(path).exists() else sorted(glob.glob(path, recursive=True))
-        if not matches:
+        if not (matches or empty):
             raise InputError(f"{path}: no such file")
         found += map(Path, matches)
     return found
+
+
+def by_kind(paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """Inputs by their kind, which folder, suffix or HDF5 format tell."""
+    kinds: dict[str, list[Path]] = {}
+    for path in paths:
+        kinds.setdefault(_kind(path), []).append(path)
+    return kinds
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "runs"
+    if path.suffix == ".h5":
+        with h5py.File(path, "r") if h5py.is_hdf5(path) else nullcontext() as file:
+            found = str(file.attrs.get("format")) if file else "none"
+        if found not in HDF5_KINDS:
+            raise InputError(f"{path}: format is {found}, must be one of {', '.join(HDF5_KINDS)}")
+        return HDF5_KINDS[found]
+    return {".csv": "tables", ".tsv": "benchmarks"}.get(path.suffix, "glasses")
 
 
 def source_name(path: Path | str) -> str:
@@ -116,6 +146,31 @@ def read_thermo(path: Path | str) -> dict[str, np.ndarray]:
     return {key: _numbers([row[key] for row in rows]) for key in rows[0]}
 
 
+def read_history(path: Path | str) -> dict[str, np.ndarray]:
+    """Columns of the history of a training run; empty cells are NaN.
+
+    Raises:
+        InputError: the file is missing, has no column `epoch`, or a cell is no number.
+    """
+    rows = read_rows(path)
+    if "epoch" not in rows[0]:
+        raise InputError(f"{path}: column 'epoch' is missing")
+    try:
+        return {key: np.array([float(row[key] or "nan") for row in rows]) for key in rows[0]}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: a cell is no number ({error})") from None
+
+
+def read_attributes(path: Path | str, kind: str) -> dict[str, object]:
+    """Attributes of an HDF5 file of ours.
+
+    Raises:
+        InputError: see `symgnn.files.open_hdf5`.
+    """
+    with open_hdf5(path, kind) as file:
+        return dict(file.attrs)
+
+
 def read_rows(path: Path | str) -> list[dict[str, str]]:
     """Rows of a comma- or tab-separated file with a header.
 
@@ -146,6 +201,8 @@ def read_events(path: Path | str) -> Events:
         for key in (fields.ATOM, fields.STATUS, fields.BARRIER, fields.FORCE_EVALUATIONS):
             if key not in columns:
                 raise InputError(f"{path}: events/{key}: missing")
+        if fields.BARRIER_MEAN not in atoms:
+            raise InputError(f"{path}: atoms/{fields.BARRIER_MEAN}: missing")
         names = h5py.check_enum_dtype(file[fields.EVENTS][fields.STATUS].dtype)
         if not names:
             raise InputError(f"{path}: events/{fields.STATUS}: not an enumeration")

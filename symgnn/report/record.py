@@ -10,6 +10,28 @@ from symgnn.report.inputs import read_json, read_rows
 from symgnn.report.page import Section, Table
 from symgnn.report.words import MISSING, count, duration, memory, setting
 
+UNITS = {  # of settings that have one; named as in the commands
+    "activation": "eV/Å²",
+    "barostat_damping": "ps",
+    "climb_step": "Å",
+    "cooling_rate": "K/s",
+    "cutoff": "Å",
+    "final_temperature": "K",
+    "force_tolerance": "eV/Å",
+    "lanczos_step": "Å",
+    "melt_temperature": "K",
+    "melt_time": "ps",
+    "minimum_tolerance": "eV/Å",
+    "pressure": "GPa",
+    "pressure_tolerance": "GPa",
+    "push_radius": "Å",
+    "push_step": "Å",
+    "radius": "Å",
+    "soft_curvature": "eV/Å²",
+    "start_density": "atoms/Å³",
+    "thermostat_damping": "ps",
+    "timestep": "fs",
+}
 SHOWN_VALUES = 6  # of a key of the protocol that differs between inputs
 
 
@@ -143,7 +165,8 @@ def _protocols(origins: Sequence[Origin]) -> Table:
                 known.append(text)
     rows, above = [], ""
     for (stage, key), texts in values.items():
-        rows.append(("" if stage == above else stage, key.replace("_", " "), _shortened(texts)))
+        name = key.replace("_", " ") + (f", {UNITS[key]}" if key in UNITS else "")
+        rows.append(("" if stage == above else stage, name, _shortened(texts)))
         above = stage
     caption = (
         "The protocol: every setting that the inputs record, seeds included; where inputs differ, "

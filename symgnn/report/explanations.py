@@ -1,0 +1,203 @@
+"""Section on the explanations: important edges in space and against distance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from symgnn.explanations.storage import Explanation, ExplanationFile, Structure
+from symgnn.report.page import Figure, Section, Table, figure
+from symgnn.report.scenes import edge_ends, edges_of_nearest, scene, top_edges
+from symgnn.report.statistics import spearman
+from symgnn.report.style import IMPORTANCE_SCALE, INK, SERIES, SOFT_INK, empty_plot, species_color
+from symgnn.report.words import count, decimal, listing
+
+TOP = 50  # edges, as in the paper's figure 2
+NEAREST = 10  # atoms, as in the paper's figure 3
+MOST_SCENES = 12  # atoms whose surroundings can be looked at; more would make the page heavy
+SHELL = 1.0  # Å, width of a bin of distance
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The explanation of one atom with its structure."""
+
+    glass: str
+    structure: Structure
+    explanation: Explanation
+
+    @property
+    def name(self) -> str:
+        """Element and index, such as "Zr 12"."""
+        return f"{self.symbol} {self.explanation.atom}"
+
+    @property
+    def symbol(self) -> str:
+        """Element of the atom."""
+        return chemical_symbols[self.structure.species[self.explanation.atom]]
+
+    def edge_distance(self) -> np.ndarray:
+        """(edges of the field,) Å, from the explained atom to the middle of each edge."""
+        every = np.arange(len(self.explanation.edge))
+        start, end = edge_ends(self.structure, self.explanation, every)
+        return np.linalg.norm((start + end) / 2, axis=1)
+
+
+def section(files: Sequence[tuple[str, ExplanationFile]]) -> Section:
+    """Figures, tables and findings of explained atoms.
+
+    Args:
+        files: name of the glass and content of its explanation.h5.
+    """
+    atoms = [
+        Explained(glass, file.structure, explanation)
+        for glass, file in files
+        for explanation in file.explanations
+    ]
+    methods = sorted({str(file.attributes.get("method", "unknown")) for _, file in files})
+    edges = [len(one.explanation.edge) for one in atoms]
+    opening = (
+        f"{count(len(atoms), 'atom')} of {count(len(files), 'glass', 'glasses')} explained by "
+        f"{listing(methods)}. The prediction of an atom rests on its receptive field, "
+        f"{np.mean(edges):,.0f} directed edges in the mean; the importance of an edge says how "
+        "much the prediction depends on its message."
+    )
+    finding = distance_sentence(atoms)
+    blocks = [opening, _table(atoms), _scene_figure(atoms), _distance_figure(atoms, finding)]
+    blocks.append(_pair_table(atoms))
+    facts = [(f"{len(atoms):,}", "atom explained" if len(atoms) == 1 else "atoms explained")]
+    return Section("explanations", "Explanations", blocks, [finding], facts)
+
+
+def distance_sentence(atoms: Sequence[Explained]) -> str:
+    """Where the most important edges lie, against where all edges lie."""
+    top, every = _distances(atoms)
+    return (
+        f"The {TOP} most important edges of an atom lie at a median of {decimal(np.median(top))} Å "
+        f"from it, all edges of its receptive field at {decimal(np.median(every))} Å."
+    )
+
+
+def _distances(atoms: Sequence[Explained]) -> tuple[np.ndarray, np.ndarray]:
+    """Distances, Å, of the most important edges and of all edges, of all atoms together."""
+    top, every = [], []
+    for one in atoms:
+        distance = one.edge_distance()
+        top.append(distance[top_edges(one.explanation, TOP)])
+        every.append(distance)
+    return np.concatenate(top), np.concatenate(every)
+
+
+def _table(atoms: Sequence[Explained]) -> Table:
+    rows = []
+    for one in atoms:
+        importance = np.abs(one.explanation.importance)
+        distance, known = one.edge_distance(), np.isfinite(importance)
+        top = top_edges(one.explanation, TOP)
+        total = importance[known].sum()
+        rows.append(
+            (
+                one.glass,
+                one.name,
+                decimal(one.explanation.prediction),
+                f"{len(one.explanation.field_atom):,}",
+                f"{len(one.explanation.edge):,}",
+                decimal(100 * importance[top].sum() / total if total else np.nan, 1),
+                decimal(float(np.median(distance[top])) if len(top) else np.nan),
+                decimal(spearman(distance[known], importance[known])),
+            )
+        )
+    caption = (
+        "The explained atoms: element and index, predicted barrier, atoms and directed edges of "
+        f"the receptive field, share of the importance that the {TOP} most important edges hold, "
+        "their median distance from the atom, and the rank correlation of importance and distance "
+        "over all edges."
+    )
+    header = ("glass", "atom", "predicted, eV", "atoms", "edges", f"top {TOP}, %")
+    return Table("explained", caption, (*header, "distance, Å", "correlation"), rows, words=(0, 1))
+
+
+def _scene_figure(atoms: Sequence[Explained]) -> Figure:
+    shown = atoms[:MOST_SCENES]
+    choices = {}
+    for one in shown:
+        top = top_edges(one.explanation, TOP)
+        near_atoms, near_edges = edges_of_nearest(one.structure, one.explanation, NEAREST)
+        limit = float(np.nanmax(np.abs(one.explanation.importance)))
+        parts = (one.structure, one.explanation)
+        choices[f"{one.name} of {one.glass}"] = [
+            scene(*parts, top, limit=limit, title=f"{len(top)} most important edges"),
+            scene(*parts, near_edges, near_atoms, limit=limit, title=f"{NEAREST} nearest atoms"),
+        ]
+    caption = (
+        f"Surroundings of an explained atom (large, ringed): left its {TOP} most important edges, "
+        f"right all edges between it and its {NEAREST} nearest atoms. Positions are relative to "
+        "the atom, periodic images brought next to it; drag to rotate. Edges go from pale (no "
+        "importance) to dark red (the atom's largest)."
+    )
+    if len(atoms) > len(shown):
+        caption += f" The first {len(shown)} of {len(atoms)} explained atoms can be chosen."
+    species = sorted({chemical_symbols[z] for one in shown for z in set(one.structure.species)})
+    legend = [(symbol, species_color(symbol)) for symbol in species]
+    legend += [("weak edge", IMPORTANCE_SCALE[1][1]), ("strong edge", IMPORTANCE_SCALE[-1][1])]
+    return Figure("surroundings", caption, choices, "Atom", legend)
+
+
+def _distance_figure(atoms: Sequence[Explained], finding: str) -> Figure:
+    top, every = _distances(atoms)
+    edges = np.arange(0, np.ceil(every.max() / SHELL) + 1) * SHELL
+    middle = (edges[1:] + edges[:-1]) / 2
+    left = empty_plot("distance of the edge, Å", "mean importance", yaxis={"rangemode": "tozero"})
+    curves = np.array([_mean_importance(one, edges) for one in atoms])
+    for one, curve in zip(atoms[:MOST_SCENES], curves, strict=False):
+        line = {"color": SOFT_INK, "width": 1}
+        left.add_scatter(x=middle, y=curve, mode="lines", line=line, name=one.name, opacity=0.5)
+    filled = np.isfinite(curves).any(axis=0)
+    mean = np.nanmean(curves[:, filled], axis=0)
+    line = {"color": INK, "width": 2.5}
+    left.add_scatter(x=middle[filled], y=mean, mode="lines", line=line, name="mean")
+    right = empty_plot("distance of the edge, Å", "share of edges, %", barmode="overlay")
+    for values, color, name in ((every, SOFT_INK, "all edges"), (top, SERIES[1], f"top {TOP}")):
+        share = 100 * np.histogram(values, edges)[0] / len(values)
+        marker = {"color": color, "opacity": 0.6}
+        right.add_bar(x=middle, y=share, marker=marker, name=name, width=SHELL)
+    caption = (
+        "Importance against distance, from the atom to the middle of the edge. Left: mean "
+        f"importance in shells of {decimal(SHELL, 0)} Å, a thin line an atom, the thick line their "
+        f"mean. Right: where the {TOP} most important edges lie, against all edges. {finding}"
+    )
+    legend = [("an atom", "#b5bcc4"), ("mean of the atoms", INK)]
+    legend += [("all edges", "#9aa3ac"), (f"{TOP} most important edges", SERIES[1])]
+    return figure("distance", caption, left, right, legend=legend)
+
+
+def _mean_importance(one: Explained, edges: np.ndarray) -> np.ndarray:
+    """Mean magnitude of importance in each shell of distance; NaN where it has no edge."""
+    importance, distance = np.abs(one.explanation.importance), one.edge_distance()
+    known = np.isfinite(importance)
+    number = np.histogram(distance[known], edges)[0]
+    total = np.histogram(distance[known], edges, weights=importance[known])[0]
+    return np.divide(total, number, out=np.full(len(total), np.nan), where=number > 0)
+
+
+def _pair_table(atoms: Sequence[Explained]) -> Table:
+    top: dict[str, int] = {}
+    every: dict[str, int] = {}
+    for one in atoms:
+        ends = one.structure.species[one.structure.edge_index[:, one.explanation.edge]]
+        pairs = np.array(["-".join(sorted(chemical_symbols[z] for z in pair)) for pair in ends.T])
+        for counts, chosen in ((every, pairs), (top, pairs[top_edges(one.explanation, TOP)])):
+            for pair, number in zip(*np.unique(chosen, return_counts=True), strict=True):
+                counts[str(pair)] = counts.get(str(pair), 0) + int(number)
+    total_top, total = sum(top.values()), sum(every.values())
+    rows = []
+    for pair in sorted(every):
+        part, whole = top.get(pair, 0) / total_top, every[pair] / total
+        rows.append((pair, decimal(100 * part, 1), decimal(100 * whole, 1), decimal(part / whole)))
+    caption = (
+        f"Species of the two atoms of an edge: their share among the {TOP} most important edges "
+        "and among all edges of the receptive fields, and the ratio of both."
+    )
+    header = ("pair", "most important, %", "all, %", "ratio")
+    return Table("pairs", caption, header, rows)
