@@ -120,7 +120,7 @@ def _add_models(page: Assembly, runs: Sequence[Path], tables: Sequence[Path]) ->
         predictions = folder / "predictions.h5"
         attributes = read_attributes(predictions, "predictions")
         page.origins.append(record.origin("models", name, predictions, attributes))
-    rows = [row for path in tables for row in read_rows(path)]
+    rows = [row for path in tables for row in read_rows(path, "model")]
     page.sections.append(models.section(trainings, rows))
 
 

@@ -134,10 +134,8 @@ def read_thermo(path: Path | str) -> dict[str, np.ndarray]:
     Raises:
         InputError: a column is missing or has a cell that is no number.
     """
-    rows = read_rows(path)
+    rows = read_rows(path, *THERMO_COLUMNS)
     for key in THERMO_COLUMNS:
-        if key not in rows[0]:
-            raise InputError(f"{path}: column '{key}' is missing")
         for line, row in enumerate(rows, start=2):
             try:
                 float(row[key])
@@ -152,9 +150,7 @@ def read_history(path: Path | str) -> dict[str, np.ndarray]:
     Raises:
         InputError: the file is missing, has no column `epoch`, or a cell is no number.
     """
-    rows = read_rows(path)
-    if "epoch" not in rows[0]:
-        raise InputError(f"{path}: column 'epoch' is missing")
+    rows = read_rows(path, "epoch")
     try:
         return {key: np.array([float(row[key] or "nan") for row in rows]) for key in rows[0]}
     except (TypeError, ValueError) as error:
@@ -171,11 +167,15 @@ def read_attributes(path: Path | str, kind: str) -> dict[str, object]:
         return dict(file.attrs)
 
 
-def read_rows(path: Path | str) -> list[dict[str, str]]:
+def read_rows(path: Path | str, *columns: str) -> list[dict[str, str]]:
     """Rows of a comma- or tab-separated file with a header.
 
+    Args:
+        path: of the file.
+        columns: those that it must have.
+
     Raises:
-        InputError: the file is missing, not text, or has no rows.
+        InputError: the file is missing, not text, has no rows, or lacks a column.
     """
     try:
         text = Path(path).read_text()
@@ -187,6 +187,9 @@ def read_rows(path: Path | str) -> list[dict[str, str]]:
     rows = list(csv.DictReader(text.splitlines(), delimiter="\t" if "\t" in header else ","))
     if not rows:
         raise InputError(f"{path}: it has no rows")
+    for key in columns:
+        if key not in rows[0]:
+            raise InputError(f"{path}: column '{key}' is missing")
     return rows
 
 

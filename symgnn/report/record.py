@@ -82,9 +82,7 @@ def read_jobs(path: Path | str) -> list[Job]:
         InputError: the file has no column `s`, or a value that is no number.
     """
     path, jobs = Path(path), []
-    for row in read_rows(path):
-        if "s" not in row:
-            raise InputError(f"{path}: column 's' is missing: not a Snakemake benchmark")
+    for row in read_rows(path, "s"):
         rule = row.get("rule_name") or _rule(path)
         jobs.append(Job(rule, *(_cell(path, row, key) for key in ("s", "cpu_time", "max_rss"))))
     return jobs

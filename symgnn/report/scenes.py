@@ -40,10 +40,13 @@ def edge_ends(
 
 
 def top_edges(explanation: Explanation, number: int) -> np.ndarray:
-    """Rows of the edges of largest magnitude of importance, the most important last."""
-    magnitude = np.nan_to_num(np.abs(explanation.importance), nan=-1.0)
+    """Rows of the edges of largest magnitude of importance, the most important last.
+
+    Edges of no importance are never among them, so that there can be fewer than `number`.
+    """
+    magnitude = np.nan_to_num(np.abs(explanation.importance), nan=0.0)
     order = np.argsort(magnitude, kind="stable")[-number:]
-    return order[magnitude[order] >= 0]
+    return order[magnitude[order] > 0]
 
 
 def edges_of_nearest(

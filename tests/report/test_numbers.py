@@ -1,0 +1,199 @@
+"""The numbers on the page are those of the inputs."""
+
+import re
+
+import h5py
+import numpy as np
+import pytest
+
+from symgnn.barriers.artn import Status
+from symgnn.glasses.radial import mean_distribution, radial_distribution
+from symgnn.report.words import MINUS
+from symgnn.structures import read_structure
+
+
+def number(text: str) -> float:
+    """The first number of a cell."""
+    return float(text.replace(MINUS, "-").replace(",", "").split()[0])
+
+
+@pytest.fixture(scope="module")
+def glasses(study):
+    return [read_structure(path) for path in study.inputs.glasses]
+
+
+@pytest.fixture(scope="module")
+def columns(study):
+    """Columns of all events files, by file."""
+    found = []
+    for path in study.inputs.events:
+        with h5py.File(path) as file:
+            found.append({key: file["events"][key][()] for key in file["events"]})
+    return found
+
+
+@pytest.fixture(scope="module")
+def predictions(study):
+    """(model, seed) -> split -> computed and predicted barriers of the labelled atoms."""
+    found = {}
+    for run in study.inputs.runs:
+        with h5py.File(run / "predictions.h5") as file:
+            parts = {}
+            for group in file.values():
+                known = np.isfinite(group["barrier"][()])
+                pair = group["barrier"][()][known], group["predicted"][()][known]
+                old = parts.get(group.attrs["split"], (np.empty(0), np.empty(0)))
+                parts[group.attrs["split"]] = tuple(
+                    np.concatenate(both) for both in zip(old, pair, strict=True)
+                )
+            found[file.attrs["model"], int(file.attrs["seed"])] = parts
+    return found
+
+
+def test_energies_and_rates_are_those_of_the_glasses(page, glasses):
+    for panel, key in enumerate(("energy_per_atom", "density")):
+        means, points = page.traces("energy", panel)
+        assert points["x"] == pytest.approx([atoms.info["cooling_rate"] for atoms in glasses])
+        assert points["y"] == pytest.approx([atoms.info[key] for atoms in glasses])
+        for rate, mean in zip(means["x"], means["y"], strict=True):
+            own = [a.info[key] for a in glasses if a.info["cooling_rate"] == rate]
+            assert mean == pytest.approx(np.mean(own))
+    fast, slow = page.rows("glasses")
+    assert number(slow["energy, eV/atom"]) == pytest.approx(-4.499, abs=5e-5)
+    assert number(fast["energy, eV/atom"]) == pytest.approx(-4.488, abs=5e-5)
+    assert slow["samples"] == fast["samples"] == "2"
+    assert number(slow["pressure, MPa"]) == pytest.approx(0.2)
+
+
+def test_the_trend_of_the_energy_is_the_slope_of_the_means(page):
+    # two rates with two glasses each: least squares joins the means, 11 meV a decade
+    sentence = next(text for text in page.findings if "tenfold" in text)
+    assert "Cu₅₀Zr₅₀ rises by 11.0 meV" in sentence
+
+
+def test_the_quench_is_shown_in_block_means(page):
+    traces = page.traces("quench", 0)
+    assert len(traces) == 4
+    time, temperature = np.array(traces[0]["x"]), np.array(traces[0]["y"])
+    assert len(time) == 240
+    assert temperature == pytest.approx(2000 - 400 * time, abs=1e-2)
+
+
+def test_radial_distributions_are_means_over_a_group(page, glasses):
+    fast = [radial_distribution(a) for a in glasses if a.info["cooling_rate"] == 1e14]
+    expected = mean_distribution(fast)
+    traces = {trace["name"]: trace for trace in page.traces("radial", choice=0)}
+    assert set(traces) == {"Cu-Cu", "Cu-Zr", "Zr-Zr"}
+    for pair, g in expected.partial.items():
+        shown = traces["-".join(pair)]
+        kept = expected.distance >= 1.8
+        assert shown["x"] == pytest.approx(expected.distance[kept], rel=1e-6)
+        assert shown["y"] == pytest.approx(g[kept], rel=1e-6)
+
+
+def test_searches_are_counted_by_how_they_ended(page, columns):
+    ended = np.concatenate([one["status"] for one in columns])
+    converged = int((ended == Status.CONVERGED).sum())
+    assert f"converged {converged:,} (" in page.captions["figure-status"]
+    assert f"not converged {len(ended) - converged} (" in page.captions["figure-status"]
+    shown = [np.asarray(trace["customdata"]).sum() for trace in page.traces("status")]
+    assert shown == [converged, len(ended) - converged]
+    for row, one in zip(page.rows("searches"), columns, strict=True):
+        reached = one["status"] == Status.CONVERGED
+        assert number(row["searches"]) == len(reached)
+        assert number(row["converged"]) == pytest.approx(100 * reached.mean(), abs=0.5)
+        assert number(row["mean, eV"]) == pytest.approx(one["barrier"][reached].mean(), abs=0.005)
+        assert number(row["forces a search"]) == round(one["force_evaluations"].mean())
+
+
+def test_histograms_hold_every_barrier_and_every_search(page, columns):
+    cost = np.concatenate([one["force_evaluations"] for one in columns])
+    shown = sum(np.asarray(trace["y"]).sum() for trace in page.traces("cost"))
+    assert shown >= 0.99 * len(cost)
+    for trace in page.traces("barriers", 0):
+        width = np.diff(trace["x"])[0]
+        assert np.sum(trace["y"]) * width == pytest.approx(1, abs=0.03)
+
+
+def test_labels_are_the_files_own_means(page, study):
+    means = []
+    for path in study.inputs.events:
+        with h5py.File(path) as file:
+            means.append(file["atoms/barrier_mean_target"][()])
+    means = np.concatenate(means)
+    row = next(row for row in page.rows("means") if row["label"] == "yes")
+    assert row["searches that count"] == "those that move their target"
+    assert number(row["atoms"]) == np.isfinite(means).sum()
+    assert number(row["mean, eV"]) == pytest.approx(np.nanmean(means), abs=0.005)
+
+
+def test_the_data_set_is_counted(page, glasses):
+    rows = page.rows("graphs")
+    assert [row["split"] for row in rows] == ["train", "train", "validation", "test"]
+    assert {row["labelled"] for row in rows} == {str(len(glasses[0]) // 3)}
+
+
+def test_predicted_and_computed_barriers_are_those_of_the_runs(page, predictions):
+    # the better model on validation comes first
+    assert [choice["label"] for choice in page.figures["figure-predicted"]] == [
+        "symgnn, seed 0",
+        "gcn, seed 0",
+    ]
+    for choice, model in enumerate(("symgnn", "gcn")):
+        for panel, split in enumerate(("train", "validation", "test")):
+            computed, predicted = predictions[model, 0][split]
+            points = page.traces("predicted", panel, choice)[1]
+            assert points["x"] == pytest.approx(computed, rel=1e-6)
+            assert points["y"] == pytest.approx(predicted, rel=1e-6)
+            r = np.corrcoef(computed, predicted)[0, 1]
+            text = page.figures["figure-predicted"][choice]["panels"][panel]["layout"]
+            shown = text["annotations"][0]["text"]
+            assert shown == f"{split}: r = {r:.3f}"
+
+
+def test_correlations_of_single_runs_and_of_the_table_agree(page, predictions):
+    for row in page.rows("runs"):
+        for split in ("train", "validation", "test"):
+            pair = predictions[row["model"], int(row["seed"])][split]
+            assert number(row[f"{split} r"]) == pytest.approx(np.corrcoef(*pair)[0, 1], abs=5e-4)
+    for row in page.rows("models"):
+        values = [
+            np.corrcoef(*parts["test"])[0, 1]
+            for (model, _), parts in predictions.items()
+            if model == row["model"]
+        ]
+        mean, spread = map(number, row["test r"].split("±"))
+        assert mean == pytest.approx(np.mean(values), abs=5e-4)
+        assert spread == pytest.approx(np.std(values, ddof=1), abs=5e-4)
+
+
+def test_training_curves_are_the_history(page):
+    loss, validation = page.traces("training", 0)[:2]
+    assert np.array(loss["x"]) == pytest.approx([10, 20, 30])
+    assert np.array(loss["y"]) == pytest.approx([0.1, 0.05, 1 / 30])
+    assert np.array(validation["y"]) == pytest.approx([0.2, 0.1, 2 / 30])
+
+
+def test_versions_seeds_settings_and_times_are_on_record(page, study):
+    versions = {row["package"]: row for row in page.rows("versions")}
+    assert versions["numpy"]["version"] == np.__version__
+    settings = {row["setting"]: row["value"] for row in page.rows("protocol")}
+    assert settings["melt temperature, K"] == "2000"
+    assert settings["force tolerance, eV/Å"] == "0.05"
+    seeds = {row["file"]: row["seed"] for row in page.rows("files")}
+    assert seeds[f"glasses/{study.names[3]}.xyz"] == "3"
+    assert seeds[f"{study.names[0]}/events.h5"] == "7"
+    (times,) = page.rows("times")
+    assert times["stage"] == "barriers"
+    assert times["jobs"] == "4"
+    assert times["time"] == "4 min 2 s"
+    assert times["longest"] == "1 min"
+    assert times["memory"] == "256 MB"
+
+
+def test_no_path_of_this_machine_is_on_the_page(page, study):
+    folder = str(study.folder.parent)
+    text = " ".join([*page.findings, *page.captions.values()])
+    cells = [cell for rows in page.tables.values() for row in rows for cell in row]
+    assert not any(folder in part for part in [text, *cells])
+    assert not re.search(r"\bnan\b", " ".join([text, *cells]))
