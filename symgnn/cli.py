@@ -17,7 +17,7 @@ from symgnn.errors import (
     TimeBudgetReached,
 )
 from symgnn.explanations.command import explain
-from symgnn.glasses.command import quench
+from symgnn.glasses.command import quench, shear
 from symgnn.graphs.command import graphs
 from symgnn.report.command import report
 from symgnn.training.command import evaluate, predict, train
@@ -49,6 +49,7 @@ def _options(
 
 
 app.command("quench")(quench)
+app.command("shear")(shear)
 app.command("barriers")(barriers)
 app.command("merge-events")(merge_events)
 app.command("graphs")(graphs)

@@ -25,6 +25,15 @@ TIME = "time"  # ps since the start
 TEMPERATURE = "temperature"  # K
 ENERGY = "energy"  # eV/atom, potential
 
+# shear.h5: columns of the curve (steps + 1,), and
+STRAIN = "strain"  # γ, displacement along the plane's first axis over the height on its second
+STRESS = "stress"  # stress_xx to stress_xy: Cauchy stress, GPa, tension positive
+NON_AFFINE_STEP = "non_affine_step"  # (steps, atoms), Å², D²min over one step
+SNAPSHOT_STRAIN = "snapshot_strain"  # (snapshots,), with POSITION (unwrapped) and CELL of each
+SHEAR_PLANE = "shear_plane"  # attribute, and in `atoms.info` of the snapshots: xy, xz or yz
+SHEAR_STRAIN = "shear_strain"  # in `atoms.info` of the snapshots
+NON_AFFINE = "non_affine"  # (snapshots, atoms), Å², D²min since strain 0
+
 # events.h5, group `events`: one row a search
 EVENTS = "events"
 ATOM = "atom"  # (searches,), index of the target atom in the structure

