@@ -49,7 +49,10 @@ class EdgeAttention(MessagePassing):
 
 
 class EdgeAttentionLayer(nn.Module):
-    """Attention, heads mixed back to one width, batch norm, and a skip connection for both.
+    """Attention, heads mixed back to one width, layer norm, and a skip connection for both.
+
+    The paper names no normalisation; its released code has batch norm. Layer norm does the same
+    in training and evaluation and for any batch, and keeps differences between glasses.
 
     Args:
         width: length of node and edge features.
@@ -62,10 +65,10 @@ class EdgeAttentionLayer(nn.Module):
         super().__init__()
         self.attention = EdgeAttention(width, heads)
         self.mix_nodes = nn.Linear(heads * width, width)
-        self.norm_nodes = nn.BatchNorm1d(width)
+        self.norm_nodes = nn.LayerNorm(width)
         if not last:
             self.mix_edges = nn.Linear(heads * width, width)
-            self.norm_edges = nn.BatchNorm1d(width)
+            self.norm_edges = nn.LayerNorm(width)
         self.last = last
         self.dropout = nn.Dropout(dropout)
 
@@ -111,9 +114,9 @@ class PredictionModule(nn.Module):
 
 
 def decoder(width: int, depth: int = 4) -> nn.Sequential:
-    """`depth` times linear, batch norm and PReLU, then one number."""
+    """`depth` times linear, layer norm and PReLU, then one number."""
     blocks = [
-        nn.Sequential(nn.Linear(width, width), nn.BatchNorm1d(width), nn.PReLU())
+        nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width), nn.PReLU())
         for _ in range(depth)
     ]
     return nn.Sequential(*blocks, nn.Linear(width, 1))

@@ -23,7 +23,7 @@ class GraphConvolution(nn.Module):
         super().__init__()
         self.embedding = ElementEmbedding(elements, width)
         self.convolutions = nn.ModuleList(GCNConv(width, width) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers))
         self.decoder = decoder(width)
 
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ class EdgeGraphConvolution(nn.Module):
         self.embedding = ElementEmbedding(elements, width)
         self.encoder = nn.Sequential(nn.Linear(3, width), nn.SiLU(), nn.Linear(width, width))
         self.convolutions = nn.ModuleList(EdgeConvolution(width) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers))
         self.decoder = decoder(width)
 
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:

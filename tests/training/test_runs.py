@@ -1,0 +1,260 @@
+"""Training runs through the commands: results, resume, evaluation and prediction."""
+
+import csv
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from typer.testing import CliRunner
+
+import symgnn
+from symgnn import fields
+from symgnn.cli import app
+from symgnn.errors import InputError, TimeBudgetReached
+from symgnn.graphs.dataset import read_graphs, write_graphs
+from symgnn.graphs.graph import glass_graph
+from symgnn.structures import read_structure, write_structure
+from symgnn.training.batches import label_scaling
+from symgnn.training.checkpoint import load
+from symgnn.training.loop import predict_graphs
+
+SMALL = ["--epochs", "4", "--width", "8", "--threads", "1"]
+
+
+def glass(seed, atoms=60, side=10.0, unlabelled=0.5):
+    """Atoms on a jittered grid; the label is the share of Zr among close neighbours."""
+    random = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(*[np.arange(4)] * 3), -1).reshape(-1, 3)[:atoms]
+    positions = (grid + 0.4 * random.random((atoms, 3))) * side / 4
+    structure = Atoms(random.choice(["Cu", "Zr"], atoms), positions, cell=[side] * 3, pbc=True)
+    graph = glass_graph(f"g{seed}", structure, cutoff=4.0)
+    close = np.linalg.norm(graph.edge_vector, axis=1) < 3.0
+    zr = close & (graph.species[graph.edge_index[0]] == 40)
+    count = [np.bincount(graph.edge_index[1], edges, atoms) for edges in (zr, close)]
+    graph.barrier = 1 + count[0] / np.maximum(count[1], 1)
+    graph.barrier[random.random(atoms) < unlabelled] = np.nan
+    return structure, graph
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory):
+    """Three training glasses, one to validate and one to test."""
+    path = tmp_path_factory.mktemp("graphs") / "graphs.h5"
+    found = [glass(seed)[1] for seed in range(5)]
+    for graph, split in zip(found, ["train"] * 3 + ["validation", "test"], strict=True):
+        graph.split = split
+    write_graphs(path, found, cutoff=4.0, label="barrier_mean")
+    return path
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None:
+        raise result.exception
+    return result
+
+
+@pytest.fixture(scope="module")
+def finished(graphs, tmp_path_factory):
+    """A finished run of each of two models."""
+    folder = tmp_path_factory.mktemp("runs")
+    for model, seed in (("symgnn", 0), ("symgnn", 1), ("edge_length", 0)):
+        output = folder / f"{model}-{seed}"
+        run("train", graphs, "--model", model, "--seed", seed, "-o", output, *SMALL)
+    return folder
+
+
+def read_csv(path):
+    with open(path) as stream:
+        return list(csv.DictReader(stream))
+
+
+def weights(folder):
+    return load(folder / "checkpoint.pt").model.state_dict()
+
+
+def test_a_run_leaves_its_files_and_no_resume_point(finished):
+    folder = finished / "symgnn-0"
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["checkpoint.pt", "history.csv", "metrics.json", "predictions.h5"]
+    rows = read_csv(folder / "history.csv")
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    found = json.loads((folder / "metrics.json").read_text())
+    assert -1 <= found["test"]["pooled"]["pearson"] <= 1
+
+
+def test_the_kept_epoch_is_the_best_on_validation_glasses(finished):
+    rows = read_csv(finished / "symgnn-0" / "history.csv")
+    scores = [float(row["validation_pearson"]) for row in rows]
+    assert load(finished / "symgnn-0" / "checkpoint.pt").epoch == np.argmax(scores) + 1
+    found = json.loads((finished / "symgnn-0" / "metrics.json").read_text())
+    # the history was written in single-precision sums of another order
+    assert found["validation"]["pooled"]["pearson"] == pytest.approx(max(scores), abs=1e-6)
+
+
+def test_same_seed_same_weights_other_seed_other_weights(finished, graphs, tmp_path):
+    run("train", graphs, "--seed", 0, "-o", tmp_path / "again", *SMALL)
+    first, again = weights(finished / "symgnn-0"), weights(tmp_path / "again")
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    other = weights(finished / "symgnn-1")
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_a_stopped_and_resumed_run_ends_with_the_same_weights(finished, graphs, tmp_path):
+    command = ["train", graphs, "--seed", 0, "-o", tmp_path / "run", *SMALL]
+    stops = 0
+    while True:
+        try:
+            run(*command, "--time-budget", 0)
+            break
+        except TimeBudgetReached:
+            stops += 1
+            assert not (tmp_path / "run" / "checkpoint.pt").exists()
+    assert stops == 4  # a budget of nothing allows one epoch a call
+    unbroken, resumed = weights(finished / "symgnn-0"), weights(tmp_path / "run")
+    assert all(torch.equal(unbroken[key], resumed[key]) for key in unbroken)
+    assert (finished / "symgnn-0" / "history.csv").read_bytes() == (
+        tmp_path / "run" / "history.csv"
+    ).read_bytes()
+
+
+def test_a_resume_point_of_other_arguments_is_not_used(finished, graphs, tmp_path):
+    with pytest.raises(TimeBudgetReached):
+        run("train", graphs, "--seed", 1, "-o", tmp_path, *SMALL, "--time-budget", 0)
+    run("train", graphs, "--seed", 0, "-o", tmp_path, *SMALL)
+    expected, found = weights(finished / "symgnn-0"), weights(tmp_path)
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_labels_are_scaled_on_training_glasses_only(finished, graphs):
+    trained = load(finished / "symgnn-0" / "checkpoint.pt")
+    labels = np.concatenate([graph.barrier for graph in read_graphs(graphs).of_split("train")])
+    assert trained.scaling.mean == pytest.approx(np.nanmean(labels))
+    assert trained.scaling.std == pytest.approx(np.nanstd(labels))
+    assert trained.scaling == label_scaling(read_graphs(graphs).of_split("train"))
+
+
+def test_unlabelled_atoms_pass_messages_but_are_not_in_the_loss(graphs, tmp_path):
+    """Removing unlabelled atoms changes predictions; moving their (absent) labels cannot."""
+    trained_on = read_graphs(graphs)
+    run("train", graphs, "--model", "gcn_edges", "-o", tmp_path, *SMALL)
+    trained = load(tmp_path / "checkpoint.pt")
+    graph = trained_on.graphs[0]
+    full = predict_graphs(trained.model, [graph], trained.scaling, "cpu")[graph.name]
+    keep = np.isfinite(graph.barrier)
+    smaller = glass(0)[0][keep]
+    alone = symgnn.load(tmp_path / "checkpoint.pt").predict(smaller)
+    assert np.isfinite(full).all()
+    assert np.abs(alone - full[keep]).max() > 1e-4
+
+
+def test_learning_works(tmp_path):
+    """Which of the close neighbours are Zr is easy for attention that sees lengths."""
+    found = [glass(seed, unlabelled=0.0)[1] for seed in range(8)]
+    for graph, split in zip(found, ["train"] * 6 + ["validation", "test"], strict=True):
+        graph.split = split
+    write_graphs(tmp_path / "graphs.h5", found, cutoff=4.0)
+    options = ["--epochs", "15", "--width", "16", "--threads", "1", "--learning-rate", "0.01"]
+    run("train", tmp_path / "graphs.h5", "--model", "edge_length", "-o", tmp_path, *options)
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert found["test"]["pooled"]["pearson"] > 0.7
+
+
+def test_table_has_a_row_a_model_and_the_spread_over_seeds(finished, tmp_path):
+    folders = sorted(finished.iterdir())
+    text = run("evaluate", *folders, "-o", tmp_path / "table.csv").output
+    rows = read_csv(tmp_path / "table.csv")
+    assert [(row["model"], row["seeds"]) for row in rows] == [
+        ("edge_length width=8", "1"),
+        ("symgnn width=8", "2"),
+    ]
+    values = [
+        json.loads((finished / f"symgnn-{seed}" / "metrics.json").read_text()) for seed in (0, 1)
+    ]
+    pearson = [value["test"]["pooled"]["pearson"] for value in values]
+    assert float(rows[1]["test_pearson_mean"]) == pytest.approx(np.mean(pearson), abs=1e-5)
+    assert float(rows[1]["test_pearson_std"]) == pytest.approx(np.std(pearson, ddof=1), abs=1e-5)
+    assert rows[0]["test_pearson_std"] == ""
+    assert "symgnn width=8" in text
+    with pytest.raises(InputError, match="seed 0 was given twice"):
+        run("evaluate", folders[1], folders[1], "-o", tmp_path / "table.csv")
+
+
+def test_prediction_of_a_structure_is_that_of_its_graph(finished, graphs, tmp_path):
+    structure, graph = glass(4)
+    write_structure(tmp_path / "glass.xyz", structure)
+    checkpoint = finished / "symgnn-0" / "checkpoint.pt"
+    output = tmp_path / "predicted.xyz"
+    run("predict", tmp_path / "glass.xyz", "--checkpoint", checkpoint, "-o", output)
+    written = read_structure(output).arrays[fields.BARRIER]
+    trained = load(checkpoint)
+    expected = predict_graphs(trained.model, [graph], trained.scaling, "cpu")[graph.name]
+    np.testing.assert_allclose(written, expected, atol=1e-5)  # 8 decimals in positions, float32
+    np.testing.assert_allclose(symgnn.load(checkpoint).predict(structure), expected, atol=1e-6)
+
+
+def test_an_unknown_element_is_refused_by_name(finished, tmp_path):
+    structure, _ = glass(4)
+    structure.numbers[3] = 13
+    write_structure(tmp_path / "glass.xyz", structure)
+    checkpoint = finished / "symgnn-0" / "checkpoint.pt"
+    with pytest.raises(InputError, match="Al: the model was trained on Cu, Zr only"):
+        run("predict", tmp_path / "glass.xyz", "--checkpoint", checkpoint, "-o", tmp_path / "p.xyz")
+    assert not (tmp_path / "p.xyz").exists()
+
+
+def test_checkpoint_carries_what_it_needs_and_holds_no_code(finished):
+    content = torch.load(finished / "symgnn-0" / "checkpoint.pt", weights_only=True)
+    assert content["elements"] == [29, 40]
+    assert content["cutoff"] == 4.0
+    assert json.loads(content["data"])["splits"]["g3"] == "validation"
+    assert json.loads(content["versions"])["torch"]
+    assert json.loads(content["config"])["epochs"] == 4
+
+
+def test_foreign_and_broken_checkpoints_are_refused(finished, tmp_path):
+    whole = finished / "symgnn-0" / "checkpoint.pt"
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(whole.read_bytes()[:2000])
+    with pytest.raises(InputError, match="not a checkpoint"):
+        load(path)
+    path.write_bytes(pickle.dumps({"format": print}))
+    with pytest.raises(InputError, match="not a checkpoint"):
+        load(path)
+    content = torch.load(whole, weights_only=True)
+    torch.save(content | {"model": "edge_length"}, path)
+    with pytest.raises(InputError, match="weights are not those of its model"):
+        load(path)
+    torch.save(content | {"format": "other"}, path)
+    with pytest.raises(InputError, match="format is 'other'"):
+        load(path)
+    torch.save(content | {"format_version": 7}, path)
+    with pytest.raises(InputError, match="format_version is 7"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--epochs", "0", "--epochs: 0: must be at least 1"),
+        ("--learning-rate", "-1", "--learning-rate: -1.0"),
+        ("--schedule", "step", "one of constant, cosine"),
+        ("--model", "transformer", "must be one of"),
+        ("--device", "tpu", "auto, cpu, cuda"),
+    ],
+)
+def test_bad_options_are_refused_by_name(graphs, tmp_path, option, value, message):
+    with pytest.raises(InputError, match=message):
+        run("train", graphs, "-o", tmp_path / "run", option, value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_graphs_without_labels_are_refused(tmp_path):
+    _, graph = glass(0)
+    graph.split, graph.barrier = "train", np.full(60, np.nan)
+    write_graphs(tmp_path / "graphs.h5", [graph], cutoff=4.0)
+    with pytest.raises(InputError, match="fewer than two labelled atoms"):
+        run("train", tmp_path / "graphs.h5", "-o", tmp_path / "run")
