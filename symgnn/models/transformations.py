@@ -41,7 +41,7 @@ def haar_angles(uniform: Tensor) -> Tensor:
     return torch.stack([turn * (a - 0.5), torch.asin(2 * b - 1), turn * (c - 0.5)], -1)
 
 
-def spread_points(count: int, offset: int = 0) -> Tensor:
+def spread_points(count: int) -> Tensor:
     """Points that fill the unit cube evenly, the same in every run, (count, 3) float64.
 
     The additive recurrence on powers of the generalised golden ratio (M. Roberts, "The
@@ -49,9 +49,8 @@ def spread_points(count: int, offset: int = 0) -> Tensor:
 
     Args:
         count: number of points.
-        offset: number of points to skip, for sets that differ.
     """
     golden = 1.2207440846057596  # the real root of x^4 = x + 1
     steps = torch.tensor([golden**-1, golden**-2, golden**-3], dtype=torch.float64)
-    index = torch.arange(1 + offset, count + 1 + offset, dtype=torch.float64)
+    index = torch.arange(1, count + 1, dtype=torch.float64)
     return (0.5 + index.unsqueeze(-1) * steps).remainder(1.0)
