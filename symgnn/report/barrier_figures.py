@@ -120,8 +120,8 @@ def barrier_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> Figure
         for name, values in species.items()
     ]
     caption = (
-        "Left: distribution of the barriers of single saddles. Right: distribution of the mean "
-        f"barrier of an atom (its label), by its element; in the mean {listing(means)}."
+        "Distribution of the barriers, first of single saddles, then of the mean barrier of an "
+        f"atom (its label) by its element; in the mean {listing(means)}."
     )
     legend = [*group_colors.items(), *species_colors.items()]
     return figure("barriers", caption, *panels, legend=legend)

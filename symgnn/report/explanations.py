@@ -1,7 +1,9 @@
 """Section on the explanations: important edges in space and against distance."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -37,6 +39,7 @@ class Explained:
         """Element of the atom."""
         return chemical_symbols[self.structure.species[self.explanation.atom]]
 
+    @cached_property
     def edge_distance(self) -> np.ndarray:
         """(edges of the field,) Å, from the explained atom to the middle of each edge."""
         every = np.arange(len(self.explanation.edge))
@@ -83,7 +86,7 @@ def _distances(atoms: Sequence[Explained]) -> tuple[np.ndarray, np.ndarray]:
     """Distances, Å, of the most important edges and of all edges, of all atoms together."""
     top, every = [], []
     for one in atoms:
-        distance = one.edge_distance()
+        distance = one.edge_distance
         top.append(distance[top_edges(one.explanation, TOP)])
         every.append(distance)
     return np.concatenate(top), np.concatenate(every)
@@ -93,7 +96,7 @@ def _table(atoms: Sequence[Explained]) -> Table:
     rows = []
     for one in atoms:
         importance = np.abs(one.explanation.importance)
-        distance, known = one.edge_distance(), np.isfinite(importance)
+        distance, known = one.edge_distance, np.isfinite(importance)
         top = top_edges(one.explanation, TOP)
         total = importance[known].sum()
         rows.append(
@@ -131,8 +134,8 @@ def _scene_figure(atoms: Sequence[Explained]) -> Figure:
             scene(*parts, near_edges, near_atoms, limit=limit, title=f"{NEAREST} nearest atoms"),
         ]
     caption = (
-        f"Surroundings of an explained atom (large, ringed): left its {TOP} most important edges, "
-        f"right all edges between it and its {NEAREST} nearest atoms. Positions are relative to "
+        f"Surroundings of an explained atom (large, ringed): first its {TOP} most important edges, "
+        f"then all edges between it and its {NEAREST} nearest atoms. Positions are relative to "
         "the atom, periodic images brought next to it; drag to rotate. Edges go from pale (no "
         "importance) to dark red (the atom's largest)."
     )
@@ -163,9 +166,9 @@ def _distance_figure(atoms: Sequence[Explained], finding: str) -> Figure:
         marker = {"color": color, "opacity": 0.6}
         right.add_bar(x=middle, y=share, marker=marker, name=name, width=SHELL)
     caption = (
-        "Importance against distance, from the atom to the middle of the edge. Left: mean "
-        f"importance in shells of {decimal(SHELL, 0)} Å, a thin line an atom, the thick line their "
-        f"mean. Right: where the {TOP} most important edges lie, against all edges. {finding}"
+        "Importance against distance, from the atom to the middle of the edge: first the mean "
+        f"importance in shells of {decimal(SHELL, 0)} Å, a thin line an atom and the thick line "
+        f"their mean; then where the {TOP} most important edges lie, against all. {finding}"
     )
     legend = [("an atom", "#b5bcc4"), ("mean of the atoms", INK)]
     legend += [("all edges", "#9aa3ac"), (f"{TOP} most important edges", SERIES[1])]
@@ -174,7 +177,7 @@ def _distance_figure(atoms: Sequence[Explained], finding: str) -> Figure:
 
 def _mean_importance(one: Explained, edges: np.ndarray) -> np.ndarray:
     """Mean magnitude of importance in each shell of distance; NaN where it has no edge."""
-    importance, distance = np.abs(one.explanation.importance), one.edge_distance()
+    importance, distance = np.abs(one.explanation.importance), one.edge_distance
     known = np.isfinite(importance)
     number = np.histogram(distance[known], edges)[0]
     total = np.histogram(distance[known], edges, weights=importance[known])[0]
@@ -182,18 +185,19 @@ def _mean_importance(one: Explained, edges: np.ndarray) -> np.ndarray:
 
 
 def _pair_table(atoms: Sequence[Explained]) -> Table:
-    top: dict[str, int] = {}
-    every: dict[str, int] = {}
+    top: Counter[str] = Counter()
+    every: Counter[str] = Counter()
     for one in atoms:
         ends = one.structure.species[one.structure.edge_index[:, one.explanation.edge]]
-        pairs = np.array(["-".join(sorted(chemical_symbols[z] for z in pair)) for pair in ends.T])
-        for counts, chosen in ((every, pairs), (top, pairs[top_edges(one.explanation, TOP)])):
-            for pair, number in zip(*np.unique(chosen, return_counts=True), strict=True):
-                counts[str(pair)] = counts.get(str(pair), 0) + int(number)
-    total_top, total = sum(top.values()), sum(every.values())
+        important = ends[:, top_edges(one.explanation, TOP)]
+        for counts, pairs in ((every, ends), (top, important)):
+            found, number = np.unique(np.sort(pairs, axis=0), axis=1, return_counts=True)
+            for pair, times in zip(found.T, number, strict=True):
+                counts["-".join(sorted(chemical_symbols[z] for z in pair))] += int(times)
+    total_top, total = max(1, top.total()), every.total()
     rows = []
     for pair in sorted(every):
-        part, whole = top.get(pair, 0) / total_top, every[pair] / total
+        part, whole = top[pair] / total_top, every[pair] / total
         rows.append((pair, decimal(100 * part, 1), decimal(100 * whole, 1), decimal(part / whole)))
     caption = (
         f"Species of the two atoms of an edge: their share among the {TOP} most important edges "

@@ -9,7 +9,8 @@ from ase.data import chemical_symbols
 from symgnn.explanations.storage import Explanation, Structure
 from symgnn.report.style import IMPORTANCE_SCALE, INK, axis, species_color
 
-HEIGHT = 400
+HEIGHT = 420
+CAMERA = {"eye": {"x": 1.7, "y": 1.4, "z": 0.9}, "center": {"x": 0, "y": 0, "z": -0.15}}
 
 
 def edge_ends(
@@ -153,5 +154,5 @@ def _layout(title: str) -> dict:
         "title": {"text": title, "font": {"size": 13}, "x": 0.02, "y": 0.98, "yanchor": "top"},
         "height": HEIGHT,
         "margin": {"l": 0, "r": 0, "t": 24, "b": 0},
-        "scene": {**axes, "aspectmode": "data", "camera": {"eye": {"x": 1.6, "y": 1.3, "z": 0.9}}},
+        "scene": {**axes, "aspectmode": "data", "camera": CAMERA},
     }

@@ -239,7 +239,7 @@ class PageReader(HTMLParser):
             self.scripts.append(data)
             if self._figure and "figure" in self._open:
                 self.figures[self._figure] = json.loads(data)
-        elif here == "li" and "main" in self._open:
+        elif here == "li" and "nav" not in self._open:
             self.findings.append(data)
 
     def rows(self, name: str) -> list[dict[str, str]]:

@@ -95,6 +95,6 @@ def test_the_important_edges_of_the_made_up_explanation_are_near(page, explained
         for word in sentence.split()
         if word.replace(".", "", 1).isdigit() and "." in word
     )
-    every = np.concatenate([one.edge_distance() for one in explained])
+    every = np.concatenate([one.edge_distance for one in explained])
     assert far == pytest.approx(np.median(every), abs=0.006)
     assert near < far
