@@ -167,7 +167,8 @@ class Artn:
         across = force - parallel.unsqueeze(-1) * direction
         climbs = self.phase[rows] == Phase.CLIMBING
         limit = torch.where(climbs, p.climb_relaxations, p.push_relaxations)
-        still = climbs & (dot(across, across) < torch.maximum(parallel, parallel * 0 + 0.05) ** 2)
+        floor = parallel.abs().clamp(min=0.5 * p.force_tolerance)
+        still = climbs & (dot(across, across) < floor**2)
         done = (self._steps[rows] >= limit) | still
         done |= climbs & (self._largest(force) < p.force_tolerance)
         self._move(rows[~done], across[~done])

@@ -59,7 +59,6 @@ class RegionEngine:
         radius: Å.
         skin: how far beyond the cutoff pairs are listed, Å.
         travel: how far an atom may go from its start, Å.
-        factor: see `tables.pack`.
         batch: searches that may advance together.
     """
 
@@ -71,13 +70,12 @@ class RegionEngine:
         radius: float,
         skin: float = 0.5,
         travel: float = 4.0,
-        factor: int = 5,
         batch: int = 16,
     ):
         check_elements(potential, atoms.get_chemical_symbols())
         if potential.style not in EAM_STYLES.values():
             raise InputError(f"{potential.path.name}: style {potential.style}: use engine lammps")
-        tables = pack(read_eam(potential), factor)
+        tables = pack(read_eam(potential))
         species = np.array([potential.elements.index(s) for s in atoms.get_chemical_symbols()])
         self._tables, self._skin, self._travel = tables, skin, travel
         self._density = structure_densities(atoms, species, tables)

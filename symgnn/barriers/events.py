@@ -108,7 +108,7 @@ def write_events(
     columns = {name: np.array([getattr(row, name) for row in rows]) for name in names}
     columns = {name: columns[name].astype(kind) for name, kind in COLUMNS.items()}
     with create_hdf5(path, "events") as file:
-        file.attrs.update(attributes)
+        file.attrs.update(dict(sorted(attributes.items())))
         file.attrs["label"] = label
         _write_columns(file, columns, atoms, label)
         _write_moved(file, rows)

@@ -77,8 +77,9 @@ class LanczosBatch:
         done = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
         value = torch.zeros(len(rows), dtype=product.dtype, device=rows.device)
         vector = torch.zeros_like(product)
-        for count in torch.unique(self._count[rows]).tolist():
-            member = (self._count[rows] == count).nonzero()[:, 0]
+        counts = self._count[rows]
+        for count in torch.unique(counts).tolist():
+            member = (counts == count).nonzero()[:, 0]
             some = rows[member]
             done[member], value[member], vector[member] = self._extend_equal(
                 some, product[member], count

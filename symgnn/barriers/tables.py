@@ -62,32 +62,21 @@ def hermite_coefficients(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     return coefficients
 
 
-def resampled(values: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
-    """Values and slopes on every `factor`-th knot; the slopes are those of the fine spline."""
-    return values[..., ::factor], node_slopes(values)[..., ::factor] * factor
+def pack(tables: EamTables) -> PackedTables:
+    """Pack the tables of a potential; every knot of the file is kept, as in LAMMPS.
 
-
-def pack(tables: EamTables, factor: int = 5) -> PackedTables:
-    """Pack the tables of a potential.
-
-    Args:
-        tables: as read from the file.
-        factor: distances are tabulated on every `factor`-th knot of the file, so that the
-            tables fit a core's cache; 1 keeps every knot and gives LAMMPS's own splines.
+    Coarser tables would fit the second-level cache, but gained 12 % and cost 4e-5 eV/Å.
     """
     count = len(tables.elements)
-    # A knot grid starts at r = 0 in the file, as in LAMMPS, whose first knot is one step off:
-    # knot k of the file holds r = k h.
     functions = np.empty((count, count, 3, tables.pair.shape[-1]))
     for a in range(count):
         for b in range(count):
             functions[a, b] = tables.density[b, a], tables.density[a, b], tables.pair[a, b]
-    values, slopes = resampled(functions, factor)
-    packed = hermite_coefficients(values, slopes)
+    packed = hermite_coefficients(functions, node_slopes(functions))
     fine = hermite_coefficients(tables.embedding, node_slopes(tables.embedding))
     return PackedTables(
         cutoff=tables.cutoff,
-        distance_step=tables.distance_step * factor,
+        distance_step=tables.distance_step,
         pair=np.ascontiguousarray(np.moveaxis(packed, 2, 3)),
         density_step=tables.density_step,
         embedding=np.ascontiguousarray(fine),

@@ -1,0 +1,96 @@
+"""ARTn on a surface where every saddle is known.
+
+E = a (1 - cos x) + b (1 - cos y) + c z²/2 has minima at whole multiples of 2π in x and y; around the
+origin lie the saddles (±π, 0) of height 2a and (0, ±π) of height 2b, with curvatures -a and -b, and
+maxima of the plane at (±π, ±π).
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from symgnn.barriers.artn import Artn, Phase, Protocol, Status
+
+A, B, C = 1.0, 1.7, 4.0  # eV, eV, eV/Å²
+PROTOCOL = Protocol(
+    activation=-0.1,
+    force_tolerance=1e-4,
+    minimum_tolerance=1e-4,
+    lanczos_vectors=3,
+    lanczos_tolerance=1e-4,
+    lanczos_step=1e-5,
+    relaxation_step=0.2,
+)
+
+
+def surface(position: np.ndarray) -> tuple[float, np.ndarray]:
+    """Energy and force."""
+    x, y, z = position
+    energy = A * (1 - np.cos(x)) + B * (1 - np.cos(y)) + 0.5 * C * z**2
+    return energy, -np.array([A * np.sin(x), B * np.sin(y), C * z])
+
+
+def search(start: np.ndarray, pushes: np.ndarray) -> Artn:
+    """Run one search a push, together."""
+    artn = Artn(PROTOCOL, size=len(pushes), capacity=1)
+    zero, _ = surface(start)
+    for row, push in enumerate(pushes):
+        artn.admit(row, torch.tensor(start).unsqueeze(0), torch.tensor(push).unsqueeze(0))
+    while len(rows := artn.active()):
+        found = [surface(trial) for trial in artn.trial[rows].numpy()]
+        energy = torch.tensor([energy - zero for energy, _ in found], dtype=torch.float64)
+        force = torch.tensor(np.array([force for _, force in found]))
+        artn.receive(rows, energy, force, torch.ones(len(rows), dtype=torch.bool))
+    return artn
+
+
+@pytest.fixture(scope="module")
+def artn() -> Artn:
+    """Forty searches from the origin."""
+    return search(np.zeros(3), np.random.default_rng(0).normal(size=(40, 3)))
+
+
+def test_every_search_ends_at_a_known_saddle(artn: Artn) -> None:
+    converged = artn.status.numpy() == Status.CONVERGED
+    assert converged.mean() > 0.95
+    assert (artn.phase == Phase.IDLE).all()
+    x, y, z = artn.saddle.numpy()[converged].T / np.pi
+    along_x = np.abs(np.rint(x)) % 2 == 1
+    assert (along_x != (np.abs(np.rint(y)) % 2 == 1)).all()  # index one, neither minima nor maxima
+    # forces of 1e-4 eV/Å over curvatures of about 1 eV/Å²
+    np.testing.assert_allclose([x, y, z], np.rint([x, y, z]), atol=1e-4)
+    height = artn.barrier.numpy()[converged]
+    np.testing.assert_allclose(height, np.where(along_x, 2 * A, 2 * B), atol=1e-7)
+    curvature = artn.curvature.numpy()[converged]
+    np.testing.assert_allclose(curvature, np.where(along_x, -A, -B), rtol=1e-3)
+
+
+def test_both_kinds_of_saddles_are_found(artn: Artn) -> None:
+    height = np.rint(artn.barrier.numpy() * 10) / 10
+    assert {2 * A, 2 * B} <= set(height.tolist())
+
+
+def test_a_saddle_is_connected_where_the_start_is_one_of_its_minima(artn: Artn) -> None:
+    own = np.linalg.norm(artn.saddle.numpy(), axis=1) < 1.1 * np.pi
+    converged = artn.status.numpy() == Status.CONVERGED
+    np.testing.assert_array_equal(artn.connected.numpy()[converged], own[converged])
+    final = artn.final.numpy()[converged & own]
+    other = 2 * artn.saddle.numpy()[converged & own]
+    np.testing.assert_allclose(final, other, atol=1e-3)
+    np.testing.assert_allclose(artn.final_energy.numpy()[converged & own], 0.0, atol=1e-7)
+
+
+def test_a_search_does_not_depend_on_its_batch(artn: Artn) -> None:
+    pushes = np.random.default_rng(0).normal(size=(40, 3))
+    alone = search(np.zeros(3), pushes[7:8])
+    assert torch.equal(alone.saddle[0], artn.saddle[7])
+    assert alone.evaluations[0] == artn.evaluations[7]
+
+
+def test_forces_that_are_no_numbers_end_a_search() -> None:
+    artn = Artn(PROTOCOL, size=1, capacity=1)
+    artn.admit(0, torch.zeros(1, 3).double(), torch.ones(1, 3).double())
+    nan = torch.full((1, 3), float("nan"), dtype=torch.float64)
+    artn.receive(artn.active(), torch.zeros(1).double(), nan, torch.tensor([True]))
+    assert artn.status[0] == Status.FAILED
+    assert len(artn.active()) == 0

@@ -1,0 +1,62 @@
+"""Lanczos finds the lowest eigenpair, whatever else is in the batch."""
+
+import numpy as np
+import pytest
+import torch
+
+from symgnn.barriers.lanczos import LanczosBatch, lowest_eigenpair
+
+SIZE, DIMENSION = 7, 30
+
+
+def hessians() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(SIZE, DIMENSION, DIMENSION, generator=generator, dtype=torch.float64)
+    return matrix + matrix.mT
+
+
+def iterate(matrix: torch.Tensor, start: torch.Tensor, vectors: int, tolerance: float):
+    rows = torch.arange(len(matrix))
+    batch = LanczosBatch(
+        len(matrix), DIMENSION, vectors=vectors, tolerance=tolerance, device=torch.device("cpu")
+    )
+    batch.start(rows, start)
+    values = torch.zeros(len(matrix), dtype=torch.float64)
+    eigenvectors = torch.zeros(len(matrix), DIMENSION, dtype=torch.float64)
+    waiting = rows
+    while len(waiting):
+        product = (matrix[waiting] * batch.newest(waiting).unsqueeze(1)).sum(-1)
+        done, value, vector = batch.extend(waiting, product)
+        values[waiting[done]], eigenvectors[waiting[done]] = value[done], vector[done]
+        waiting = waiting[~done]
+    return values, eigenvectors
+
+
+def test_a_full_basis_gives_the_exact_eigenpair() -> None:
+    matrix, start = hessians(), torch.ones(SIZE, DIMENSION, dtype=torch.float64)
+    value, vector = iterate(matrix, start, vectors=DIMENSION, tolerance=0.0)
+    expected = np.linalg.eigvalsh(matrix.numpy())[:, 0]
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    residual = (matrix @ vector.unsqueeze(-1)).squeeze(-1) - value.unsqueeze(-1) * vector
+    # the eigenvalue is exact to the last digit once the vector is so to half of them
+    assert residual.abs().max() < 1e-7
+
+
+def test_a_search_does_not_depend_on_its_batch() -> None:
+    matrix, start = hessians(), torch.ones(SIZE, DIMENSION, dtype=torch.float64)
+    start += torch.arange(SIZE).unsqueeze(-1) * torch.linspace(0, 1, DIMENSION).double()
+    together = iterate(matrix, start, vectors=12, tolerance=0.01)
+    for k in range(SIZE):
+        alone = iterate(matrix[k : k + 1], start[k : k + 1], vectors=12, tolerance=0.01)
+        assert alone[0][0] == together[0][k]
+        assert torch.equal(alone[1][0], together[1][k])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 11])
+def test_padding_does_not_change_the_eigenpair(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    matrix = torch.randn(3, size, size, generator=generator, dtype=torch.float64)
+    matrix = matrix + matrix.mT
+    value, vector = lowest_eigenpair(matrix)
+    np.testing.assert_allclose(value, np.linalg.eigvalsh(matrix.numpy())[:, 0], atol=1e-12)
+    np.testing.assert_allclose(vector.norm(dim=-1), 1.0, atol=1e-12)
