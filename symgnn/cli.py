@@ -18,7 +18,7 @@ from symgnn.errors import (
 )
 from symgnn.explanations.command import explain
 from symgnn.glasses.command import quench, shear
-from symgnn.graphs.command import graphs
+from symgnn.graphs.command import graphs, import_published
 from symgnn.report.command import report
 from symgnn.training.command import evaluate, predict, train
 from symgnn.workflow.command import job, status
@@ -52,6 +52,7 @@ app.command("quench")(quench)
 app.command("shear")(shear)
 app.command("barriers")(barriers)
 app.command("merge-events")(merge_events)
+app.command("import-published")(import_published)
 app.command("graphs")(graphs)
 app.command("train")(train)
 app.command("evaluate")(evaluate)

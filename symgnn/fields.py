@@ -60,6 +60,8 @@ CONVERGED = "converged"  # (atoms,), searches that reached a saddle
 # the labels come from searches.
 EDGE_INDEX = "edge_index"  # (2, edges), source and target atoms, sorted by target
 EDGE_VECTOR = "edge_vector"  # (edges, 3), Å, source -> target
+ENERGY = "energy"  # (atoms,), eV, potential energy of each atom
+PUBLISHED_PRESSURE = "published_pressure"  # (atoms,), local pressure as published, unit not stated
 SPLIT = "split"  # attribute of a glass: train, validation or test
 
 # explanation.h5: the structure's `position`, `cell`, `species`, `edge_index` and `edge_vector` at

@@ -1,15 +1,19 @@
 """From files of glasses and events to one file of graphs."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
+from symgnn import fields
 from symgnn.errors import InputError
 from symgnn.graphs.dataset import write_graphs
 from symgnn.graphs.graph import Graph, glass_graph
+from symgnn.graphs.kinship import Kinship, groups, kinships
 from symgnn.graphs.labels import Labels, read_labels
+from symgnn.graphs.published import paper_split, published_files, read_published
 from symgnn.graphs.splits import automatic_split, named_split
 from symgnn.progress import Progress
 from symgnn.provenance import provenance
@@ -114,3 +118,73 @@ def _graphs(
             progress.advance(
                 glass=name, edges=len(graph.edge_vector), labels=np.isfinite(graph.barrier).sum()
             )
+
+
+def import_published(
+    folder: Path,
+    *,
+    cutoff: float,
+    split: str,
+    validation: Sequence[str],
+    test: Sequence[str],
+    seed: int,
+    output: Path,
+) -> list[Kinship]:
+    """Write the published graphs as ours, with copies of each other named and grouped.
+
+    Args:
+        folder: with train<number>.pickle and test<number>.pickle.
+        cutoff: longest edge, Å.
+        split: `paper`, or `grouped`: glasses that are copies of each other stay together.
+        validation: for `grouped`: names or patterns; whole groups follow. Automatic if both are
+            empty.
+        test: likewise.
+        seed: of the automatic choice.
+        output: graphs.h5.
+
+    Returns:
+        The copies that were found.
+
+    Raises:
+        InputError: no such files, or a group in both parts.
+    """
+    if split not in ("paper", "grouped"):
+        raise InputError(f"--split: {split!r}: must be paper or grouped")
+    if split == "paper" and (validation or test):
+        raise InputError("--split: paper: --validation and --test need --split grouped")
+    graphs = [read_published(path, cutoff=cutoff) for path in published_files(folder)]
+    found = kinships(graphs)
+    group = groups(graphs, found)
+    for graph in graphs:
+        graph.attributes["group"] = group[graph.name]
+    if split == "paper":
+        parts = {graph.name: paper_split(graph.name) for graph in graphs}
+    else:
+        parts = _grouped_split(group, validation, test, seed)
+    for graph in graphs:
+        graph.split = parts[graph.name]
+    write_graphs(
+        output,
+        graphs,
+        cutoff=cutoff,
+        label=fields.BARRIER_MEAN,
+        defects=json.dumps([str(kinship) for kinship in found]),
+        **provenance(cutoff=cutoff, split=split, validation=validation, test=test, seed=seed),
+    )
+    return found
+
+
+def _grouped_split(
+    group: dict[str, str], validation: Sequence[str], test: Sequence[str], seed: int
+) -> dict[str, str]:
+    names = list(group)
+    if not validation and not test:
+        return automatic_split(
+            names, strata=[0] * len(names), groups=list(group.values()), seed=seed
+        )
+    chosen = named_split(names, {"validation": validation, "test": test})
+    parts: dict[str, str] = {}
+    for name, part in chosen.items():
+        if part != "train" and parts.setdefault(group[name], part) != part:
+            raise InputError(f"--{part}: {name}: a copy of it is in {parts[group[name]]}")
+    return {name: parts.get(group[name], "train") for name in names}

@@ -1,4 +1,4 @@
-"""The command `symgnn graphs`."""
+"""The commands `symgnn graphs` and `symgnn import-published`."""
 
 from pathlib import Path
 
@@ -47,3 +47,39 @@ def graphs(
         seed=seed,
         output=output,
     )
+
+
+def import_published(
+    folder: Path = typer.Argument(..., help="Folder with train0.pickle ... and test<n>.pickle."),
+    cutoff: float = typer.Option(5.0, help="Longest edge, Å."),
+    output: Path = typer.Option(..., "--output", "-o", help="Graphs to write, HDF5."),
+    split: str = typer.Option(
+        "paper", help="paper (train6 validates) or grouped (copies stay together)."
+    ),
+    validation: list[str] = typer.Option([], help="grouped: glasses that choose the epoch."),
+    test: list[str] = typer.Option([], help="grouped: glasses to test on."),
+    seed: int = typer.Option(0, help="grouped: of the choice where none is named."),
+) -> None:
+    """Turn the published graphs of the SymGNN paper into a graphs.h5 of ours.
+
+    Their pickles are read by an unpickler that admits numpy arrays and plain containers only.
+    Known defects are named on standard output and stored in the file: train1 is a near-duplicate
+    of train0, and train6, the paper's validation graph, a strained copy of train5. With
+    `--split grouped` such copies are never on both sides. The data are their authors': do not
+    redistribute the file.
+
+    Example: `symgnn import-published raw_data --split grouped --test train2 -o graphs.h5`
+    """
+    from symgnn.graphs.building import import_published as build
+
+    found = build(
+        folder,
+        cutoff=cutoff,
+        split=split,
+        validation=validation,
+        test=test,
+        seed=seed,
+        output=output,
+    )
+    for kinship in found:
+        typer.echo(f"defect: {kinship}")
