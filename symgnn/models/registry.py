@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from symgnn.errors import InputError
+from symgnn.models.density import DensityNetwork
 from symgnn.models.gcn import EdgeGraphConvolution, GraphConvolution
 from symgnn.models.symgnn import Augmentation, EdgeLengthNetwork, NoSymmetrization, SymGNN
 
@@ -14,6 +15,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "no_symmetrization": NoSymmetrization,
     "augmentation": Augmentation,
     "edge_length": EdgeLengthNetwork,
+    "density": DensityNetwork,
     "gcn": GraphConvolution,
     "gcn_edges": EdgeGraphConvolution,
 }

@@ -13,7 +13,7 @@ from symgnn.training.batches import Batch, join
 ELEMENTS = [29, 40]
 # Single precision through four layers: 1e-5 of outputs of order one.
 SAME = {"atol": 2e-5, "rtol": 2e-5}
-INVARIANT = {"edge_length", "gcn"}
+INVARIANT = {"density", "edge_length", "gcn"}
 
 
 def random_structure(seed=0, atoms=40, side=9.5):
