@@ -10,14 +10,13 @@ from symgnn.barriers.events import counted
 from symgnn.report.glasses import RATE_AXIS, grouped
 from symgnn.report.inputs import Events, Glass
 from symgnn.report.page import Figure, figure
-from symgnn.report.statistics import pearson
+from symgnn.report.statistics import bins, pearson
 from symgnn.report.style import INK, SOFT_INK, empty_plot, ordered_color, species_color
 from symgnn.report.words import count, decimal, listing, share
 
 CONVERGED = "converged"  # name of the status of a search that reached a saddle
 EVERY = "all"  # where the glass of the searches is not given
 STATUS_COLORS = ("#1f7a5c", "#c77f1a", "#a2476b", "#8794a1", "#7d6bb3")
-BINS = 40
 
 
 def found(events: Events) -> np.ndarray:
@@ -102,10 +101,11 @@ def barrier_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> Figure
     }
     step = 1 / max(1, len(groups) - 1)
     group_colors = {name: ordered_color(1 - k * step) for k, name in enumerate(groups)}
+    group_colors |= {EVERY: SOFT_INK} if EVERY in groups else {}
     species = means_by_species(events, glasses)
     species_colors = {s: SOFT_INK if s == EVERY else species_color(s) for s in species}
-    longest = float(np.quantile(np.concatenate(list(groups.values())), 0.995))
-    edges = np.linspace(0, max(longest, 0.1), BINS + 1)
+    every = np.concatenate(list(groups.values()))
+    edges = np.linspace(0, max(float(np.quantile(every, 0.995)), 0.1), bins(len(every)) + 1)
     panels = []
     for title, parts, colors in (
         ("barrier of a saddle, eV", groups, group_colors),
@@ -123,7 +123,7 @@ def barrier_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> Figure
         "Distribution of the barriers, first of single saddles, then of the mean barrier of an "
         f"atom (its label) by its element; in the mean {listing(means)}."
     )
-    legend = [*group_colors.items(), *species_colors.items()]
+    legend = list((group_colors | species_colors).items())
     return figure("barriers", caption, *panels, legend=legend)
 
 
@@ -188,7 +188,7 @@ def _error_of_mean(events: Events) -> float:
 def cost_figure(events: Sequence[Events]) -> Figure:
     cost = np.concatenate([one.columns[fields.FORCE_EVALUATIONS] for one in events])
     converged = np.concatenate([found(one) for one in events])
-    edges = np.linspace(0, float(np.quantile(cost, 0.995)) + 1, BINS + 1)
+    edges = np.linspace(0, float(np.quantile(cost, 0.995)) + 1, bins(len(cost)) + 1)
     plot = empty_plot("force evaluations of a search", "searches", height=300, barmode="stack")
     middle = (edges[1:] + edges[:-1]) / 2
     parts = (

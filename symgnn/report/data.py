@@ -7,6 +7,7 @@ import numpy as np
 from symgnn.graphs.dataset import SPLITS, Dataset
 from symgnn.graphs.graph import Graph
 from symgnn.report.page import Figure, Section, Table, figure
+from symgnn.report.statistics import bins
 from symgnn.report.style import SPLIT_COLORS, empty_plot
 from symgnn.report.words import count, decimal
 
@@ -54,7 +55,7 @@ def _label_figure(labelled: dict[str, np.ndarray]) -> list[Figure]:
     if not shown:
         return []
     every = np.concatenate(list(shown.values()))
-    edges = np.linspace(every.min(), every.max() + 1e-9, 31)
+    edges = np.linspace(every.min(), every.max() + 1e-9, bins(len(every)) + 1)
     plot = empty_plot(
         "label: mean barrier of an atom, eV", "density, 1/eV", 280, yaxis={"rangemode": "tozero"}
     )

@@ -1,7 +1,7 @@
 """Section on the glasses: energies against cooling rate, the quench, and g(r)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -20,7 +20,8 @@ from symgnn.report.words import (
     power_of_ten,
 )
 
-RECORD_POINTS = 240  # of a thermodynamic record in a figure: block means
+RECORD_POINTS = 240  # of a thermodynamic record against time: means over blocks
+TEMPERATURE_STEP = 40.0  # K, of a record against temperature: means over bins
 RATE_AXIS = {"type": "log", "dtick": 1, "exponentformat": "power"}
 NEAREST_SHOWN = 1.8  # Å; no two atoms of a metal are closer
 
@@ -32,7 +33,8 @@ def section(glasses: Sequence[Glass]) -> Section:
     rates = sorted({g.cooling_rate for g in glasses if not math.isnan(g.cooling_rate)})
     atoms = sorted({len(glass.atoms) for glass in glasses})
     size = f"{atoms[0]:,} atoms" if len(atoms) == 1 else f"{atoms[0]:,} to {atoms[-1]:,} atoms"
-    opening = f"{count(len(glasses), 'glass', 'glasses')} of {listing(compositions)}, {size} each"
+    each = " each" if len(glasses) > 1 else ""
+    opening = f"{count(len(glasses), 'glass', 'glasses')} of {listing(compositions)}, {size}{each}"
     if rates:
         opening += ", quenched at " + listing([power_of_ten(rate) for rate in rates]) + " K/s"
     trends = energy_trends(glasses)
@@ -171,39 +173,58 @@ def _against_rate(
 
 def _quench_figure(glasses: Sequence[Glass]) -> Figure:
     colors = rate_colors(glasses)
-    panels = []
-    for x, y, x_title, y_title in (
-        ("time", "temperature", "time, ps", "temperature, K"),
-        ("time", "pressure", "time, ps", "pressure, GPa"),
-        ("temperature", "energy", "temperature, K", "energy, eV/atom"),
-        ("temperature", "density", "temperature, K", "density, atoms/Å³"),
-    ):
-        plot = empty_plot(x_title, y_title, height=260)
-        for glass in glasses:
-            if x not in glass.thermo:
-                continue
-            line = {"color": colors.get(glass.cooling_rate, SOFT_INK), "width": 1.2}
-            plot.add_scatter(
-                x=block_means(glass.thermo[x]),
-                y=block_means(glass.thermo[y]),
-                mode="lines",
-                line=line,
-                name=glass.name,
-            )
-        panels.append(plot)
+    panels = [
+        _record(glasses, colors, "time, ps", y_title, lambda record, y=y: in_time(record, y))
+        for y, y_title in (("temperature", "temperature, K"), ("pressure", "pressure, GPa"))
+    ]
+    panels += [
+        _record(glasses, colors, "temperature, K", title, lambda record, y=y: on_cooling(record, y))
+        for y, title in (("energy", "energy, eV/atom"), ("density", "density, atoms/Å³"))
+    ]
     caption = (
         f"{count(len(glasses), 'run')} from the melt to the glass: temperature and pressure in "
-        "time; energy and density against temperature, where the glass transition shows as a "
-        f"change of slope. Means over {RECORD_POINTS} blocks of a run's record."
+        f"time, as means over {RECORD_POINTS} blocks; potential energy and density against "
+        f"temperature while the melt is cooled, as means over {TEMPERATURE_STEP:g} K, where the "
+        "glass transition shows as a change of slope."
     )
     legend = [(f"{power_of_ten(rate)} K/s", color) for rate, color in colors.items()]
     return figure("quench", caption, *panels, legend=legend)
 
 
-def block_means(values: np.ndarray) -> np.ndarray:
-    """Means over RECORD_POINTS blocks of equal length (of shorter records, the values)."""
-    blocks = np.array_split(values, min(RECORD_POINTS, len(values)))
-    return np.array([block.mean() for block in blocks], dtype=np.float32)
+def _record(
+    glasses: Sequence[Glass],
+    colors: dict[float, str],
+    x_title: str,
+    y_title: str,
+    points: Callable[[dict[str, np.ndarray]], tuple[np.ndarray, np.ndarray]],
+) -> go.Figure:
+    """A line a glass, of the points that `points` takes from its record."""
+    plot = empty_plot(x_title, y_title, height=260)
+    for glass in glasses:
+        x, y = points(glass.thermo)
+        line = {"color": colors.get(glass.cooling_rate, SOFT_INK), "width": 1.2}
+        plot.add_scatter(x=x, y=y, mode="lines", line=line, name=glass.name)
+    return plot
+
+
+def in_time(record: dict[str, np.ndarray], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Time (ps) and a column of a record, means over RECORD_POINTS blocks of equal length."""
+    rows = np.array_split(np.arange(len(record[key])), min(RECORD_POINTS, len(record[key])))
+    time, value = (
+        np.array([record[name][block].mean() for block in rows], dtype=np.float32)
+        for name in ("time", key)
+    )
+    return time, value
+
+
+def on_cooling(record: dict[str, np.ndarray], key: str) -> tuple[np.ndarray, np.ndarray]:
+    """Temperature (K) and a column of a record's quench, means over bins of TEMPERATURE_STEP."""
+    chosen = record["stage"] == "quench" if "stage" in record else slice(None)
+    temperature, value = record["temperature"][chosen], record[key][chosen]
+    _, index = np.unique(temperature // TEMPERATURE_STEP, return_inverse=True)
+    number = np.bincount(index)
+    x, y = (np.bincount(index, values) / number for values in (temperature, value))
+    return x.astype(np.float32), y.astype(np.float32)
 
 
 def _radial_blocks(groups: dict[str, list[Glass]]) -> list[Figure | Table]:

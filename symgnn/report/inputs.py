@@ -23,7 +23,7 @@ HDF5_KINDS = {
     "symgnn-graphs": "graphs",
     "symgnn-explanation": "explanations",
 }
-THERMO_COLUMNS = ("temperature", "pressure", "density", "energy")
+THERMO_COLUMNS = ("time", "temperature", "pressure", "density", "energy")
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,12 @@ class Glass:
 
     @property
     def composition(self) -> str:
-        """As the header says, or else the chemical formula."""
-        return str(self.atoms.info.get("composition", self.atoms.get_chemical_formula()))
+        """As the header says, or else in atomic per cent of the structure, such as Cu64Zr36."""
+        if "composition" in self.atoms.info:
+            return str(self.atoms.info["composition"])
+        counts = self.atoms.symbols.formula.count()
+        percent = {symbol: 100 * number / len(self.atoms) for symbol, number in counts.items()}
+        return "".join(f"{symbol}{round(percent[symbol], 1):g}" for symbol in sorted(percent))
 
     @property
     def cooling_rate(self) -> float:

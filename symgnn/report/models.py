@@ -67,16 +67,13 @@ def table_findings(table: Sequence[dict[str, str]]) -> list[str]:
     ranked = sorted(known, key=lambda row: -_number(row, "test_pearson_mean", np.nan))
     if not ranked:
         return []
-    named = [
-        f"{row['model']} at {_plus_minus(row, 'test_pearson', 3)}"
-        + ("" if row is ranked[0] else " next")
-        for row in ranked[:2]
-    ]
-    seeds = int(_number(ranked[0], "seeds", 1))
-    text = "On the test glasses predicted and computed barriers correlate best (Pearson's r) for "
-    text += named[0]
-    text += f", {count(seeds, 'run')}" if seeds == 1 else f", mean of {seeds} runs"
-    return [text + (f"; {named[1]}." if len(named) > 1 else ".")]
+    parts = []
+    for row in ranked[:2]:
+        runs = int(_number(row, "seeds", 1))
+        times = "one run" if runs == 1 else f"mean of {runs} runs"
+        parts.append(f"{row['model']}, {_plus_minus(row, 'test_pearson', 3)} ({times})")
+    text = f"Best on the test glasses by Pearson's r: {parts[0]}"
+    return [text + (f"; next {parts[1]}." if len(parts) > 1 else ".")]
 
 
 def _number(row: dict[str, str], key: str, otherwise: float) -> float:

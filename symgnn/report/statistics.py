@@ -1,4 +1,4 @@
-"""What sampling noise leaves of labels, and correlations of them."""
+"""Correlations, what sampling noise leaves of labels, and bins."""
 
 import numpy as np
 from scipy import stats
@@ -16,6 +16,11 @@ def spearman(first: np.ndarray, second: np.ndarray) -> float:
     if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     return float(stats.spearmanr(first, second).statistic)
+
+
+def bins(number: int) -> int:
+    """How many bins a histogram of so many values has (Rice's rule, from 8 to 40)."""
+    return int(np.clip(round(2 * number ** (1 / 3)), 8, 40))
 
 
 def label_reliability(group: np.ndarray, value: np.ndarray) -> float:

@@ -231,9 +231,9 @@ class PageReader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         here = self._open[-1] if self._open else ""
-        if here in ("td", "th"):
+        if "td" in self._open or "th" in self._open:
             self.tables[self._figure][-1][-1] += data
-        elif here == "figcaption":
+        elif "figcaption" in self._open:
             self.captions[self._figure] = self.captions.get(self._figure, "") + data
         elif here == "script":
             self.scripts.append(data)

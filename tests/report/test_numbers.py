@@ -8,6 +8,7 @@ import pytest
 
 from symgnn.barriers.artn import Status
 from symgnn.glasses.radial import mean_distribution, radial_distribution
+from symgnn.report.glasses import on_cooling
 from symgnn.report.words import MINUS
 from symgnn.structures import read_structure
 
@@ -71,12 +72,27 @@ def test_the_trend_of_the_energy_is_the_slope_of_the_means(page):
     assert "Cu₅₀Zr₅₀ rises by 11.0 meV" in sentence
 
 
-def test_the_quench_is_shown_in_block_means(page):
+def test_the_record_is_a_straight_line_in_time_and_against_temperature(page):
     traces = page.traces("quench", 0)
     assert len(traces) == 4
-    time, temperature = np.array(traces[0]["x"]), np.array(traces[0]["y"])
+    time, temperature = traces[0]["x"], traces[0]["y"]
     assert len(time) == 240
     assert temperature == pytest.approx(2000 - 400 * time, abs=1e-2)
+    for panel, line in ((2, lambda t: -4.5 + (2000 - t) / 4000), (3, lambda t: 0.06 - 1e-6 * t)):
+        cooling = page.traces("quench", panel)[0]
+        assert cooling["x"].max() == pytest.approx(2000, abs=40)
+        assert cooling["y"] == pytest.approx(line(cooling["x"]), rel=1e-5)
+
+
+def test_cooling_curves_are_means_over_temperature_without_the_melt():
+    record = {
+        "stage": np.array(["melt", "quench", "quench", "quench"]),
+        "temperature": np.array([90.0, 90.0, 110.0, 130.0]),
+        "energy": np.array([9.0, 1.0, 3.0, 7.0]),
+    }
+    temperature, energy = on_cooling(record, "energy")
+    assert temperature.tolist() == [100.0, 130.0]
+    assert energy.tolist() == [2.0, 7.0]
 
 
 def test_radial_distributions_are_means_over_a_group(page, glasses):
