@@ -167,8 +167,7 @@ class Artn:
         across = force - parallel.unsqueeze(-1) * direction
         climbs = self.phase[rows] == Phase.CLIMBING
         limit = torch.where(climbs, p.climb_relaxations, p.push_relaxations)
-        floor = parallel.abs().clamp(min=0.5 * p.force_tolerance)
-        still = climbs & (dot(across, across) < floor**2)
+        still = climbs & (dot(across, across) < p.force_tolerance**2)
         done = (self._steps[rows] >= limit) | still
         done |= climbs & (self._largest(force) < p.force_tolerance)
         self._move(rows[~done], across[~done])
