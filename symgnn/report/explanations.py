@@ -134,7 +134,7 @@ def _scene_figure(atoms: Sequence[Explained]) -> Figure:
             scene(*parts, near_edges, near_atoms, limit=limit, title=f"{NEAREST} nearest atoms"),
         ]
     caption = (
-        f"Surroundings of an explained atom (large, ringed): first its {TOP} most important edges, "
+        f"Surroundings of an explained atom (the large one): first its {TOP} most important edges, "
         f"then all edges between it and its {NEAREST} nearest atoms. Positions are relative to "
         "the atom, periodic images brought next to it; drag to rotate. Edges go from pale (no "
         "importance) to dark red (the atom's largest)."
