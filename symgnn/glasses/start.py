@@ -2,7 +2,7 @@
 
 import numpy as np
 from ase import Atoms
-from ase.data import reference_states
+from ase.data import atomic_numbers, reference_states
 
 from symgnn.errors import InputError
 
@@ -17,8 +17,6 @@ def crystal_volume(symbol: str) -> float:
     Raises:
         InputError: the table has no cubic or hexagonal metal for the element.
     """
-    from ase.data import atomic_numbers
-
     state = reference_states[atomic_numbers[symbol]] or {}
     if state.get("symmetry") in ATOMS_PER_CELL:
         return state["a"] ** 3 / ATOMS_PER_CELL[state["symmetry"]]
@@ -52,34 +50,13 @@ def random_start(counts: dict[str, int], density: float, seed: int) -> Atoms:
     atoms = sum(counts.values())
     length = (atoms / density) ** (1 / 3)
     shortest = SPACING * density ** (-1 / 3)
-    bins = max(1, int(length / shortest))
-    members: dict[tuple[int, ...], list[np.ndarray]] = {}
     positions = np.empty((atoms, 3))
     for index in range(atoms):
         while True:
-            trial = generator.uniform(0, length, 3)
-            home = np.minimum((trial * bins / length).astype(int), bins - 1)
-            around = _neighbours(members, home, bins)
-            if not around or _nearest(np.array(around) - trial, length) >= shortest:
+            positions[index] = generator.uniform(0, length, 3)
+            difference = positions[:index] - positions[index]
+            difference -= length * np.rint(difference / length)
+            if (np.einsum("ij,ij->i", difference, difference) >= shortest**2).all():
                 break
-        members.setdefault(tuple(home), []).append(trial)
-        positions[index] = trial
     symbols = [symbol for symbol, count in counts.items() for _ in range(count)]
     return Atoms(symbols, positions, cell=[length] * 3, pbc=True)
-
-
-def _neighbours(members: dict, home: np.ndarray, bins: int) -> list[np.ndarray]:
-    reach = range(-1, 2) if bins > 2 else range(bins)
-    base = home if bins > 2 else np.zeros(3, int)
-    keys = {
-        ((base[0] + i) % bins, (base[1] + j) % bins, (base[2] + k) % bins)
-        for i in reach
-        for j in reach
-        for k in reach
-    }
-    return [point for key in sorted(keys) for point in members.get(key, ())]
-
-
-def _nearest(difference: np.ndarray, length: float) -> float:
-    difference -= length * np.rint(difference / length)
-    return float(np.sqrt(np.einsum("ij,ij->i", difference, difference).min()))

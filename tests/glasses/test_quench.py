@@ -119,7 +119,7 @@ def test_state_of_another_protocol_is_not_continued(potential, tmp_path):
     assert '\\"seed\\": 5' in (restart_folder(output) / "signature.json").read_text()
 
 
-@pytest.mark.parametrize("atoms", [1, 2, 60, 700])
+@pytest.mark.parametrize("atoms", [1, 2, 60, 400])
 def test_random_start_has_no_overlaps(atoms):
     counts = {"Cu": atoms}
     density = melt_density(counts)
