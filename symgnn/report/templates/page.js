@@ -5,6 +5,7 @@
 const CONFIG = {
   displayModeBar: matchMedia("(hover: hover)").matches ? "hover" : false,
   displaylogo: false,
+  scrollZoom: false, // the wheel scrolls the page, also over a rotatable picture
   showSendToCloud: false, // plotly would offer to upload the data
   plotlyServerURL: "",
   responsive: true,
