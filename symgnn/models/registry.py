@@ -2,23 +2,43 @@
 
 import inspect
 from collections.abc import Sequence
+from importlib import import_module
 
 from torch import nn
 
 from symgnn.errors import InputError
-from symgnn.models.density import DensityNetwork
-from symgnn.models.gcn import EdgeGraphConvolution, GraphConvolution
-from symgnn.models.symgnn import Augmentation, EdgeLengthNetwork, NoSymmetrization, SymGNN
 
-MODELS: dict[str, type[nn.Module]] = {
-    "symgnn": SymGNN,
-    "no_symmetrization": NoSymmetrization,
-    "augmentation": Augmentation,
-    "edge_length": EdgeLengthNetwork,
-    "density": DensityNetwork,
-    "gcn": GraphConvolution,
-    "gcn_edges": EdgeGraphConvolution,
+# Where each model is: imported when it is asked for, since e3nn is slow to import and optional.
+MODELS = {
+    "symgnn": ("symgnn", "SymGNN"),
+    "no_symmetrization": ("symgnn", "NoSymmetrization"),
+    "augmentation": ("symgnn", "Augmentation"),
+    "edge_length": ("symgnn", "EdgeLengthNetwork"),
+    "density": ("density", "DensityNetwork"),
+    "gcn": ("gcn", "GraphConvolution"),
+    "gcn_edges": ("gcn", "EdgeGraphConvolution"),
+    "mlp": ("mlp", "NearestNeighboursMLP"),
+    "egnn": ("egnn", "EquivariantNetwork"),
+    "schnet": ("schnet", "SchNet"),
+    "equivariant": ("equivariant", "TensorProductNetwork"),
 }
+
+
+def model_class(name: str) -> type[nn.Module]:
+    """The class of a model.
+
+    Raises:
+        InputError: unknown model, or its library is not installed.
+    """
+    if name not in MODELS:
+        raise InputError(f"--model: {name!r}: must be one of {', '.join(MODELS)}")
+    module, attribute = MODELS[name]
+    try:
+        return getattr(import_module(f"symgnn.models.{module}"), attribute)
+    except ImportError as error:
+        raise InputError(
+            f"--model: {name}: it needs the package {error.name}; pip install 'symgnn[models]'"
+        ) from None
 
 
 def build_model(name: str, *, elements: Sequence[int], **options: object) -> nn.Module:
@@ -32,13 +52,12 @@ def build_model(name: str, *, elements: Sequence[int], **options: object) -> nn.
     Raises:
         InputError: unknown model, an option that it does not have, or a value out of range.
     """
-    if name not in MODELS:
-        raise InputError(f"--model: {name!r}: must be one of {', '.join(MODELS)}")
-    known = [key for key in inspect.signature(MODELS[name]).parameters if key != "elements"]
+    found = model_class(name)
+    known = [key for key in inspect.signature(found).parameters if key != "elements"]
     for key in options:
         if key not in known:
             raise InputError(f"--{key.replace('_', '-')}: {name} has only {', '.join(known)}")
     try:
-        return MODELS[name](list(elements), **options)
+        return found(list(elements), **options)
     except ValueError as error:
         raise InputError(f"model {name}: {error}") from None

@@ -27,7 +27,9 @@ THREADS = typer.Option(0, min=0, help="CPU threads; 0 for all that the machine o
 def train(
     graphs: Path = typer.Argument(..., help="Graphs with labels and split (graphs.h5)."),
     model: str = typer.Option(
-        "symgnn", help="symgnn, no_symmetrization, augmentation, edge_length, gcn or gcn_edges."
+        "symgnn",
+        help="symgnn, density (our best), edge_length, no_symmetrization, augmentation, schnet, "
+        "egnn, equivariant (needs e3nn), gcn, gcn_edges or mlp.",
     ),
     seed: int = typer.Option(0, help="Of the start, the order of the glasses and the samples."),
     output: Path = typer.Option(..., "--output", "-o", help="Folder of the run."),

@@ -1,0 +1,53 @@
+"""A plain network on an atom's own surroundings: no graph, no messages."""
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from symgnn.models.elements import ElementEmbedding
+from symgnn.models.symgnn import LENGTH_UNIT
+
+
+class NearestNeighboursMLP(nn.Module):
+    """Multi-layer perceptron on species and the vectors to the nearest neighbours as they lie.
+
+    The paper does not say what its MLP takes in; this is the least that knows the geometry. It is
+    not invariant.
+
+    Args:
+        elements: atomic numbers that the model knows.
+        width: of the hidden layers.
+        layers: number of hidden layers.
+        neighbours: how many nearest neighbours it sees; missing ones are zero.
+    """
+
+    def __init__(
+        self, elements: Sequence[int], *, width: int = 64, layers: int = 4, neighbours: int = 16
+    ):
+        super().__init__()
+        self.neighbours = neighbours
+        self.embedding = ElementEmbedding(elements, width)
+        sizes = [width + 3 * neighbours, *[width] * layers]
+        blocks = [
+            nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.SiLU())
+            for a, b in itertools.pairwise(sizes)
+        ]
+        self.network = nn.Sequential(*blocks, nn.Linear(width, 1))
+
+    def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
+        """Standardised barriers, (atoms,); arguments as `SymGNN.forward`."""
+        target, atoms = edge_index[1], len(species)
+        by_length = torch.argsort(torch.linalg.vector_norm(edge_vector, dim=-1))
+        order = by_length[torch.argsort(target[by_length], stable=True)]
+        count = torch.bincount(target, minlength=atoms)
+        first = torch.cumsum(count, 0) - count
+        owner = target[order]
+        rank = torch.arange(len(order), device=owner.device) - first[owner]
+        near = rank < self.neighbours
+        place = owner[near] * self.neighbours + rank[near]
+        nearest = edge_vector.new_zeros(atoms * self.neighbours, 3)
+        nearest = nearest.index_copy(0, place, edge_vector[order][near] / LENGTH_UNIT)
+        features = torch.cat([self.embedding(species), nearest.view(atoms, -1)], -1)
+        return self.network(features).squeeze(-1)
