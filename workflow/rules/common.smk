@@ -33,6 +33,9 @@ wildcard_constraints:
     seed=r"\d+",
 
 
+# Where a conda environment installs the package from, after its dependencies.
+os.environ["SYMGNN_SOURCE"] = workflow.basedir
+
 # Commands run as jobs: locked, recorded, on their ranks. See `symgnn job --help`.
 shell.prefix(
     f"set -euo pipefail; export SYMGNN_RESULTS={RESULTS}"

@@ -14,6 +14,7 @@ rule train:
         checkpoint=f"{RESULTS}/models/{{model}}/seed-{{seed}}/checkpoint.pt",
         history=f"{RESULTS}/models/{{model}}/seed-{{seed}}/history.csv",
         metrics=f"{RESULTS}/models/{{model}}/seed-{{seed}}/metrics.json",
+        predictions=f"{RESULTS}/models/{{model}}/seed-{{seed}}/predictions.h5",
     log:
         f"{LOGS}/models/{{model}}/seed-{{seed}}.log",
     benchmark:
@@ -34,7 +35,7 @@ rule train:
     shell:
         "symgnn job --minutes {resources.runtime}"
         " --budgeted -o {output.checkpoint} -o {output.history} -o {output.metrics}"
-        " -- symgnn train {input} --model {wildcards.model} --seed {wildcards.seed} {params.training}"
+        " -o {output.predictions} -- symgnn train {input} --model {wildcards.model} --seed {wildcards.seed} {params.training}"
         " {params.options} --threads {threads} -o {params.run} > {log} 2>&1"
 
 
@@ -42,6 +43,8 @@ rule evaluate:
     input:
         graphs=f"{RESULTS}/graphs/graphs.h5",
         checkpoints=expand("{run}/checkpoint.pt", run=MODEL_RUNS),
+        metrics=expand("{run}/metrics.json", run=MODEL_RUNS),
+        predictions=expand("{run}/predictions.h5", run=MODEL_RUNS),
     output:
         f"{RESULTS}/models/table.csv",
     log:

@@ -1,0 +1,114 @@
+"""Exactly what changed reruns: an edit, and the jobs that a dry run then wants."""
+
+import shutil
+
+import pytest
+
+GLASSES = [f"Cu64Zr36_120_1e15_s{k}" for k in (1, 2, 3)]
+QUENCHES = {f"quench {glass}" for glass in GLASSES}
+SEARCHES = {f"search_barriers {glass} {shard}" for glass in GLASSES for shard in (0, 1)}
+MERGES = {f"merge_shards {glass}" for glass in GLASSES}
+TRAINING = {"train gcn 0", "evaluate", "explain Cu64Zr36_120_1e15_s3", "report"}
+FROM_GRAPHS = {"build_graphs"} | TRAINING
+FROM_SEARCHES = SEARCHES | MERGES | FROM_GRAPHS
+ALL = QUENCHES | FROM_SEARCHES
+
+ENSEMBLE = {"composition": "Cu64Zr36", "atoms": 120, "cooling_rates": [1e15], "samples": 3}
+
+
+def ensembles(*changed: dict) -> dict:
+    return {"glasses": {"ensembles": [ENSEMBLE | change for change in changed]}}
+
+
+def of_glass(name: str) -> set[str]:
+    return {f"quench {name}", f"merge_shards {name}"} | {
+        f"search_barriers {name} {shard}" for shard in (0, 1)
+    }
+
+
+EDITS = {
+    "seed": ({"glasses": {"seed": 2010}}, ALL),
+    "cooling rate added, to see it in the report": (
+        ensembles({"cooling_rates": [1e15, 5e14], "samples": 3}),
+        {f"quench Cu64Zr36_120_5e14_s{k}" for k in (1, 2, 3)} | {"report"},
+    ),
+    "cooling rate added, with its barriers": (
+        ensembles({}, {"cooling_rates": [5e14], "samples": 1})
+        | {"dataset": {"train": ["*_1e15_s1", "*_5e14_s1"]}},
+        of_glass("Cu64Zr36_120_5e14_s1") | FROM_GRAPHS,
+    ),
+    "sample added": (
+        ensembles({"samples": 4}) | {"dataset": {"train": ["*_s1", "*_s4"]}},
+        of_glass("Cu64Zr36_120_1e15_s4") | FROM_GRAPHS,
+    ),
+    "composition added": (
+        ensembles({}, {"composition": "Cu50Zr50", "samples": 1})
+        | {"dataset": {"test": ["Cu64*_s3", "Cu50*"]}},
+        of_glass("Cu50Zr50_120_1e15_s1") | FROM_GRAPHS,
+    ),
+    "searches an atom": ({"barriers": {"protocol": {"searches": 2}}}, FROM_SEARCHES),
+    "cutoff": ({"graphs": {"cutoff": 4.5}}, FROM_GRAPHS),
+    "learning rate": ({"models": {"training": {"learning_rate": 2e-3}}}, TRAINING),
+    "model added": (
+        {"models": {"names": ["gcn", "gcn_edges"]}},
+        {"train gcn_edges 0", "evaluate", "report"},
+    ),
+    "explained atoms": (
+        {"explanations": {"atoms": 2}},
+        {"explain Cu64Zr36_120_1e15_s3", "report"},
+    ),
+    "numbers spelled otherwise": (
+        {"graphs": {"cutoff": "5.00"}, "models": {"training": {"learning_rate": "0.001"}}},
+        set(),
+    ),
+    "how jobs are cut in time": ({"execution": {"job_hours": 1, "costs": {"barriers": 9}}}, set()),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_edit_of_the_configuration(finished, edit):
+    overlay, jobs = EDITS[edit]
+    assert finished.planned(overlay) == jobs
+
+
+def test_another_potential_file(finished, potential, tmp_path):
+    """The same numbers under another name with another checksum: a comment line differs."""
+    other = tmp_path / "other.eam.fs"
+    text = potential.read_text()
+    other.write_text("another remark\n" + text.split("\n", 1)[1])
+    assert finished.planned({"potential": str(other)}) == ALL
+
+
+CODE = {
+    "glasses/quench.py": ALL,
+    "barriers/artn.py": FROM_SEARCHES,
+    "graphs/building.py": FROM_GRAPHS,
+    "training/loop.py": TRAINING,
+    "models/gcn.py": TRAINING,
+    "explanations/job.py": {"explain Cu64Zr36_120_1e15_s3", "report"},
+    "report/page.py": {"report"},
+}
+
+
+@pytest.fixture(scope="module")
+def package(repository, tmp_path_factory):
+    """A copy of the package that comes first on the path of snakemake."""
+    copy = tmp_path_factory.mktemp("package")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(repository / "symgnn", copy / "symgnn", ignore=ignored)
+    (copy / "resources").symlink_to(repository / "resources")
+    return copy
+
+
+@pytest.mark.parametrize("module", CODE)
+def test_edit_of_the_code(finished, package, module, monkeypatch):
+    path = package / "symgnn" / module
+    before = path.read_text()
+    monkeypatch.setenv("PYTHONPATH", str(package))
+    try:
+        path.write_text(before + "\nADDED_BY_A_TEST = 1\n")
+        assert finished.planned() == CODE[module]
+        path.write_text(before + "\n# a comment changes no result\n")
+        assert finished.planned() == set()
+    finally:
+        path.write_text(before)
