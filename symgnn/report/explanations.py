@@ -8,9 +8,10 @@ from functools import cached_property
 import numpy as np
 from ase.data import chemical_symbols
 
+from symgnn.explanations.geometry import EdgeGeometry, edge_geometry
 from symgnn.explanations.storage import Explanation, ExplanationFile, Structure
 from symgnn.report.page import Figure, Section, Table, figure
-from symgnn.report.scenes import edge_ends, edges_of_nearest, scene, top_edges
+from symgnn.report.scenes import edges_of_nearest, scene, top_edges
 from symgnn.report.statistics import spearman
 from symgnn.report.style import IMPORTANCE_SCALE, INK, SERIES, SOFT_INK, empty_plot, species_color
 from symgnn.report.words import count, decimal, listing
@@ -40,11 +41,9 @@ class Explained:
         return chemical_symbols[self.structure.species[self.explanation.atom]]
 
     @cached_property
-    def edge_distance(self) -> np.ndarray:
-        """(edges of the field,) Å, from the explained atom to the middle of each edge."""
-        every = np.arange(len(self.explanation.edge))
-        start, end = edge_ends(self.structure, self.explanation, every)
-        return np.linalg.norm((start + end) / 2, axis=1)
+    def geometry(self) -> EdgeGeometry:
+        """Where the edges of the receptive field lie, seen from the atom."""
+        return edge_geometry(self.structure, self.explanation)
 
 
 def section(files: Sequence[tuple[str, ExplanationFile]]) -> Section:
@@ -86,7 +85,7 @@ def _distances(atoms: Sequence[Explained]) -> tuple[np.ndarray, np.ndarray]:
     """Distances, Å, of the most important edges and of all edges, of all atoms together."""
     top, every = [], []
     for one in atoms:
-        distance = one.edge_distance
+        distance = one.geometry.distance
         top.append(distance[top_edges(one.explanation, TOP)])
         every.append(distance)
     return np.concatenate(top), np.concatenate(every)
@@ -96,7 +95,7 @@ def _table(atoms: Sequence[Explained]) -> Table:
     rows = []
     for one in atoms:
         importance = np.abs(one.explanation.importance)
-        distance, known = one.edge_distance, np.isfinite(importance)
+        distance, known = one.geometry.distance, np.isfinite(importance)
         top = top_edges(one.explanation, TOP)
         total = importance[known].sum()
         rows.append(
@@ -126,9 +125,9 @@ def _scene_figure(atoms: Sequence[Explained]) -> Figure:
     choices = {}
     for one in shown:
         top = top_edges(one.explanation, TOP)
-        near_atoms, near_edges = edges_of_nearest(one.structure, one.explanation, NEAREST)
+        near_atoms, near_edges = edges_of_nearest(one.explanation, one.geometry, NEAREST)
         limit = float(np.nanmax(np.abs(one.explanation.importance)))
-        parts = (one.structure, one.explanation)
+        parts = (one.structure, one.explanation, one.geometry)
         choices[f"{one.name} of {one.glass}"] = [
             scene(*parts, top, limit=limit, title=f"{len(top)} most important edges"),
             scene(*parts, near_edges, near_atoms, limit=limit, title=f"{NEAREST} nearest atoms"),
@@ -177,7 +176,7 @@ def _distance_figure(atoms: Sequence[Explained], finding: str) -> Figure:
 
 def _mean_importance(one: Explained, edges: np.ndarray) -> np.ndarray:
     """Mean magnitude of importance in each shell of distance; NaN where it has no edge."""
-    importance, distance = np.abs(one.explanation.importance), one.edge_distance
+    importance, distance = np.abs(one.explanation.importance), one.geometry.distance
     known = np.isfinite(importance)
     number = np.histogram(distance[known], edges)[0]
     total = np.histogram(distance[known], edges, weights=importance[known])[0]
@@ -188,11 +187,12 @@ def _pair_table(atoms: Sequence[Explained]) -> Table:
     top: Counter[str] = Counter()
     every: Counter[str] = Counter()
     for one in atoms:
-        ends = one.structure.species[one.structure.edge_index[:, one.explanation.edge]]
-        important = ends[:, top_edges(one.explanation, TOP)]
-        for counts, pairs in ((every, ends), (top, important)):
-            found, number = np.unique(np.sort(pairs, axis=0), axis=1, return_counts=True)
-            for pair, times in zip(found.T, number, strict=True):
+        pairs = one.geometry.pair
+        for counts, chosen in (
+            (every, pairs),
+            (top, pairs[top_edges(one.explanation, TOP)]),
+        ):
+            for pair, times in zip(*np.unique(chosen, axis=0, return_counts=True), strict=True):
                 counts["-".join(sorted(chemical_symbols[z] for z in pair))] += int(times)
     total_top, total = max(1, top.total()), every.total()
     rows = []

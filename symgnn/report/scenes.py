@@ -1,11 +1,10 @@
 """Rotatable pictures of an atom's surroundings with its important edges."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import plotly.graph_objects as go
 from ase.data import chemical_symbols
 
+from symgnn.explanations.geometry import EdgeGeometry, nearest_atoms, ranked_edges
 from symgnn.explanations.storage import Explanation, Structure
 from symgnn.report.style import IMPORTANCE_SCALE, INK, axis, species_color
 
@@ -13,45 +12,17 @@ HEIGHT = 420
 CAMERA = {"eye": {"x": 1.7, "y": 1.4, "z": 0.9}, "center": {"x": 0, "y": 0, "z": -0.15}}
 
 
-def edge_ends(
-    structure: Structure, explanation: Explanation, edges: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where edges of a receptive field start and end, from the explained atom.
-
-    Atoms stand at their image nearest to the explained atom. Of an edge, the atom nearer to the
-    explained one stands there, and the edge's own vector gives the other end, so that an edge
-    that leaves the cell is drawn in full and not across it.
-
-    Args:
-        structure: what was explained.
-        explanation: of one atom.
-        edges: rows of the explanation's edges.
-
-    Returns:
-        start and end, (edges, 3) each, Å.
-    """
-    columns = explanation.edge[edges]
-    place = np.full((len(structure.species), 3), np.nan)
-    place[explanation.field_atom] = explanation.relative_position
-    source, target = (place[ends] for ends in structure.edge_index[:, columns])
-    vector = structure.edge_vector[columns]
-    from_source = np.linalg.norm(source, axis=1) <= np.linalg.norm(target, axis=1)
-    start = np.where(from_source[:, None], source, target - vector)
-    return start, start + vector
-
-
 def top_edges(explanation: Explanation, number: int) -> np.ndarray:
     """Rows of the edges of largest magnitude of importance, the most important last.
 
     Edges of no importance are never among them, so that there can be fewer than `number`.
     """
-    magnitude = np.nan_to_num(np.abs(explanation.importance), nan=0.0)
-    order = np.argsort(magnitude, kind="stable")[-number:]
-    return order[magnitude[order] > 0]
+    rows = ranked_edges(explanation.importance)[:number]
+    return rows[explanation.importance[rows] != 0][::-1]
 
 
 def edges_of_nearest(
-    structure: Structure, explanation: Explanation, number: int
+    explanation: Explanation, geometry: EdgeGeometry, number: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The nearest atoms of the explained one, and the edges that join them and it.
 
@@ -59,18 +30,18 @@ def edges_of_nearest(
         rows of the atoms of the field (the explained atom first), rows of the edges, the most
         important last.
     """
-    distance = np.linalg.norm(explanation.relative_position, axis=1)
-    atoms = np.argsort(distance, kind="stable")[: number + 1]
-    start, end = edge_ends(structure, explanation, np.arange(len(explanation.edge)))
-    reach = distance[atoms[-1]] + 1e-3
-    near = (np.linalg.norm(start, axis=1) <= reach) & (np.linalg.norm(end, axis=1) <= reach)
-    rows = np.flatnonzero(near & np.isfinite(explanation.importance))
-    return atoms, rows[np.argsort(np.abs(explanation.importance[rows]), kind="stable")]
+    atoms = nearest_atoms(explanation, number)
+    reach = np.linalg.norm(explanation.relative_position[atoms], axis=1).max() + 1e-3
+    ends = geometry.start, geometry.start + geometry.vector
+    near = np.all([np.linalg.norm(end, axis=1) <= reach for end in ends], axis=0)
+    ranked = ranked_edges(explanation.importance)
+    return atoms, ranked[near[ranked]][::-1]
 
 
 def scene(
     structure: Structure,
     explanation: Explanation,
+    geometry: EdgeGeometry,
     edges: np.ndarray,
     atoms: np.ndarray | None = None,
     *,
@@ -82,12 +53,14 @@ def scene(
     Args:
         structure: what was explained.
         explanation: of one atom.
+        geometry: of its edges.
         edges: rows of the explanation's edges to draw, the most important last.
         atoms: rows of the field's atoms to draw besides; the ends of edges are drawn anyway.
         limit: importance at which the colour scale ends.
         title: of the panel.
     """
-    start, end = edge_ends(structure, explanation, edges)
+    start = geometry.start[edges]
+    end = start + geometry.vector[edges]
     ends = structure.edge_index[:, explanation.edge[edges]]
     index, place = np.concatenate(ends), np.concatenate([start, end])
     if atoms is not None:

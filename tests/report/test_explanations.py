@@ -5,37 +5,13 @@ import pytest
 
 from symgnn.explanations.storage import read_explanations
 from symgnn.report.explanations import Explained
-from symgnn.report.scenes import edge_ends, edges_of_nearest, top_edges
+from symgnn.report.scenes import edges_of_nearest, top_edges
 
 
 @pytest.fixture(scope="module")
 def explained(study):
     file = read_explanations(study.inputs.explanations[0])
     return [Explained("glass", file.structure, one) for one in file.explanations]
-
-
-def test_edges_are_drawn_between_images_of_their_own_atoms(explained):
-    for one in explained:
-        rows = np.arange(len(one.explanation.edge))
-        start, end = edge_ends(one.structure, one.explanation, rows)
-        columns = one.explanation.edge
-        assert end - start == pytest.approx(one.structure.edge_vector[columns], abs=1e-5)
-        origin = one.structure.position[one.explanation.atom]
-        for ends, atoms in zip((start, end), one.structure.edge_index[:, columns], strict=True):
-            apart = (ends + origin - one.structure.position[atoms]) @ np.linalg.inv(
-                one.structure.cell
-            )
-            assert apart == pytest.approx(np.round(apart), abs=1e-5)
-
-
-def test_one_end_of_each_edge_stands_at_the_image_nearest_to_the_atom(explained):
-    one = explained[0]
-    start, end = edge_ends(one.structure, one.explanation, np.arange(len(one.explanation.edge)))
-    nearest = np.linalg.norm(one.explanation.relative_position, axis=1)
-    source, target = nearest[one.structure.edge_index[:, one.explanation.edge]]
-    closer = np.minimum(np.linalg.norm(start, axis=1), np.linalg.norm(end, axis=1))
-    # the end that the edge's vector leads to can by chance be still nearer to the atom
-    assert (closer <= np.minimum(source, target) + 1e-5).all()
 
 
 def test_the_most_important_edges_are_those_that_were_made_so(explained):
@@ -55,10 +31,11 @@ def test_edges_without_importance_are_never_among_the_top(explained):
 
 def test_the_ten_nearest_atoms_and_only_edges_among_them(explained):
     for one in explained:
-        atoms, rows = edges_of_nearest(one.structure, one.explanation, 10)
+        atoms, rows = edges_of_nearest(one.explanation, one.geometry, 10)
         assert len(atoms) == 11
         assert one.explanation.field_atom[atoms[0]] == one.explanation.atom
-        start, end = edge_ends(one.structure, one.explanation, rows)
+        start = one.geometry.start[rows]
+        end = start + one.geometry.vector[rows]
         reach = np.linalg.norm(one.explanation.relative_position[atoms], axis=1).max() + 2e-3
         assert (np.linalg.norm(start, axis=1) <= reach).all()
         assert (np.linalg.norm(end, axis=1) <= reach).all()
@@ -69,7 +46,8 @@ def test_the_page_draws_the_top_edges_and_says_where_they_are(page, explained):
     lines = page.traces("surroundings", 0)[0]
     points = np.stack([lines["x"], lines["y"], lines["z"]], axis=1).reshape(-1, 3, 3)
     top = top_edges(one.explanation, 50)
-    start, end = edge_ends(one.structure, one.explanation, top)
+    start = one.geometry.start[top]
+    end = start + one.geometry.vector[top]
     assert points[:, 0] == pytest.approx(start, abs=1e-5)
     assert points[:, 1] == pytest.approx(end, abs=1e-5)
     assert np.isnan(points[:, 2]).all()
@@ -95,6 +73,6 @@ def test_the_important_edges_of_the_made_up_explanation_are_near(page, explained
         for word in sentence.split()
         if word.replace(".", "", 1).isdigit() and "." in word
     )
-    every = np.concatenate([one.edge_distance for one in explained])
+    every = np.concatenate([one.geometry.distance for one in explained])
     assert far == pytest.approx(np.median(every), abs=0.006)
     assert near < far
