@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
+from symgnn.models.blocks import many_edges, target_blocks
 from symgnn.models.elements import ElementEmbedding
 from symgnn.models.radial import RadialBasis, spherical_harmonics
 
@@ -82,8 +83,18 @@ class DensityLayer(nn.Module):
             nn.Linear(2 * width, width),
         )
 
-    def forward(self, node: Tensor, edge_index: Tensor, slot: Tensor, geometry: Tensor) -> Tensor:
-        """New features of the atoms, (atoms, width); arguments as `DensityProjection.forward`."""
+    def forward(
+        self, node: Tensor, own: Tensor, edge_index: Tensor, slot: Tensor, geometry: Tensor
+    ) -> Tensor:
+        """New features of the targets, (targets, width).
+
+        Args:
+            node: (atoms, width), of all atoms.
+            own: (targets, width), of those that get new features.
+            edge_index: see `DensityProjection.forward`, and the next two.
+            slot: of the edges.
+            geometry: of the targets.
+        """
         projection = self.project(self.send(node), edge_index, slot, geometry)
         atoms, channels, _ = projection.shape
         by_radius = projection.view(atoms, channels, -1, sum(DEGREES)).flatten(1, 2)
@@ -94,7 +105,7 @@ class DensityLayer(nn.Module):
             if components.shape[-1] == 1:
                 invariants.append(first.squeeze(-1))
         found = self.norm(torch.cat(invariants, -1))
-        return node + self.update(torch.cat([found, node], -1))
+        return own + self.update(torch.cat([found, own], -1))
 
 
 class DensityNetwork(nn.Module):
@@ -144,21 +155,34 @@ class DensityNetwork(nn.Module):
             edge_index: (2, edges), source and target.
             edge_vector: (edges, 3), Å, source -> target.
         """
-        slot, geometry = self.padded_geometry(len(species), edge_index, edge_vector)
         node = self.embedding(species)
+        if many_edges(edge_index):
+            return self._in_blocks(node, edge_index, edge_vector)
+        slot, geometry = self.padded_geometry(len(species), edge_index[1], edge_vector)
         for layer in self.layers:
-            node = layer(node, edge_index, slot, geometry)
+            node = layer(node, node, edge_index, slot, geometry)
+        return self.decoder(node).squeeze(-1)
+
+    def _in_blocks(self, node: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
+        """The same for large structures, some atoms at a time."""
+        for layer in self.layers:
+            new = torch.empty_like(node)
+            for atoms, edges in target_blocks(edge_index, len(node)):
+                block = torch.stack([edge_index[0, edges], edge_index[1, edges] - atoms.start])
+                count = atoms.stop - atoms.start
+                slot, geometry = self.padded_geometry(count, block[1], edge_vector[edges])
+                new[atoms] = layer(node, node[atoms], block, slot, geometry)
+            node = new
         return self.decoder(node).squeeze(-1)
 
     def padded_geometry(
-        self, atoms: int, edge_index: Tensor, edge_vector: Tensor
+        self, atoms: int, target: Tensor, edge_vector: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Place of each edge and R_n Y_lm of each place, see `DensityProjection.forward`."""
         length = torch.linalg.vector_norm(edge_vector, dim=-1)
         direction = edge_vector / length.unsqueeze(-1)
         harmonics = torch.cat(spherical_harmonics(direction), -1)
         geometry = (self.radial(length).unsqueeze(-1) * harmonics.unsqueeze(-2)).flatten(1)
-        target = edge_index[1]
         order = torch.argsort(target, stable=True)
         count = torch.bincount(target, minlength=atoms)
         places = max(int(count.max()), 1) if len(target) else 1

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
+from symgnn.models.blocks import many_edges, target_blocks
 from symgnn.models.elements import ElementEmbedding
 
 
@@ -33,14 +34,30 @@ class EdgeAttention(MessagePassing):
 
     def forward(self, node: Tensor, edge_index: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
         """Node features (atoms, heads * width) and edge features (edges, heads * width)."""
+        return self.attend(*self.terms(node), edge_index, edge)
+
+    def terms(self, node: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What atoms give to their edges as source and as target, and what they send."""
+        value = self.value(node).unflatten(-1, (self.heads, self.width))
+        return self.from_source(node), self.from_target(node), value
+
+    def attend(
+        self,
+        from_source: Tensor,
+        from_target: Tensor,
+        value: Tensor,
+        edge_index: Tensor,
+        edge: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """As `forward`, from the atoms' `terms`; the targets can be some of the atoms only."""
         source, target = edge_index
-        feature = self.from_edge(edge)
-        feature = feature + self.from_source(node)[source] + self.from_target(node)[target]
+        feature = self.from_edge(edge) + from_source[source] + from_target[target]
         feature = nn.functional.leaky_relu(feature, 0.01)
         score = (feature.unflatten(-1, (self.heads, self.width)) * self.score).sum(-1)
-        attention = softmax(score, target, num_nodes=len(node))
-        value = self.value(node).unflatten(-1, (self.heads, self.width))
-        mixed = self.propagate(edge_index, value=value, attention=attention)
+        attention = softmax(score, target, num_nodes=len(from_target))
+        mixed = self.propagate(
+            edge_index, value=value, attention=attention, size=(len(value), len(from_target))
+        )
         return mixed.flatten(1), feature
 
     def message(self, value_j: Tensor, attention: Tensor) -> Tensor:
@@ -74,11 +91,30 @@ class EdgeAttentionLayer(nn.Module):
 
     def forward(self, node: Tensor, edge_index: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
         """Node features (atoms, width) and edge features (edges, width) after the layer."""
+        if many_edges(edge_index):
+            return self._in_blocks(node, edge_index, edge)
         mixed, feature = self.attention(node, edge_index, edge)
-        node = node + self.dropout(nn.functional.silu(self.norm_nodes(self.mix_nodes(mixed))))
-        if not self.last:
-            new = nn.functional.silu(self.norm_edges(self.mix_edges(feature)))
-            edge = edge + self.dropout(new)
+        node = node + self._node_update(mixed)
+        return node, edge if self.last else edge + self._edge_update(feature)
+
+    def _node_update(self, mixed: Tensor) -> Tensor:
+        return self.dropout(nn.functional.silu(self.norm_nodes(self.mix_nodes(mixed))))
+
+    def _edge_update(self, feature: Tensor) -> Tensor:
+        return self.dropout(nn.functional.silu(self.norm_edges(self.mix_edges(feature))))
+
+    def _in_blocks(self, node: Tensor, edge_index: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for large structures, some atoms at a time; the edges are updated in place."""
+        from_source, from_target, value = self.attention.terms(node)
+        node = node.clone()
+        for atoms, edges in target_blocks(edge_index, len(node)):
+            block = torch.stack([edge_index[0, edges], edge_index[1, edges] - atoms.start])
+            mixed, feature = self.attention.attend(
+                from_source, from_target[atoms], value, block, edge[edges]
+            )
+            node[atoms] += self._node_update(mixed)
+            if not self.last:
+                edge[edges] += self._edge_update(feature)
         return node, edge
 
 

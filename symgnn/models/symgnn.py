@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from symgnn.models.blocks import EDGES_AT_ONCE
 from symgnn.models.egat import PredictionModule
 from symgnn.models.symmetrization import Symmetrization
 from symgnn.models.transformations import haar_angles, rotations
@@ -34,6 +35,12 @@ class EdgeEncoder(nn.Module):
         Returns:
             (edges, width).
         """
+        if torch.is_grad_enabled() or len(edge_vector) <= EDGES_AT_ONCE:
+            return self._encode(edge_vector, transformations)
+        blocks = edge_vector.split(EDGES_AT_ONCE)
+        return torch.cat([self._encode(block, transformations) for block in blocks])
+
+    def _encode(self, edge_vector: Tensor, transformations: Tensor) -> Tensor:
         total = 0.0
         for transformation in transformations:
             transformed = edge_vector / LENGTH_UNIT @ transformation.T

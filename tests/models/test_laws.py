@@ -86,6 +86,15 @@ def test_batch_equals_single(model):
 
 
 @torch.no_grad()
+def test_large_structures_in_blocks_give_the_same(model, monkeypatch):
+    graph = tensors(*random_structure(7, atoms=300, side=18.0))
+    whole = model(*graph)
+    for module in ("blocks", "symgnn"):
+        monkeypatch.setattr(f"symgnn.models.{module}.EDGES_AT_ONCE", 500)
+    torch.testing.assert_close(model(*graph), whole, **SAME)
+
+
+@torch.no_grad()
 def test_atom_order_in_the_graph_needs_no_sorted_edges(model):
     species, index, vector = tensors(*random_structure(9))
     order = torch.randperm(index.shape[1])
