@@ -39,9 +39,10 @@ class Workflow:
             path = self.folder / "overlay.yaml"
             path.write_text(yaml.safe_dump(overlay))
             files.append(str(path))
-        snakemake = [sys.executable, "-m", "snakemake", "--directory", str(self.folder)]
+        snakemake = [str(Path(sys.executable).with_name("snakemake"))]
+        folder = ["--directory", str(self.folder)]
         with_profile = ["--profile", profile] if profile else []
-        return [*snakemake, *with_profile, "--configfile", *files, *arguments]
+        return [*snakemake, *folder, *with_profile, "--configfile", *files, *arguments]
 
     def environ(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

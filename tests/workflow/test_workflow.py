@@ -114,7 +114,7 @@ def test_a_killed_job_resumes_where_it_was(glass_only):
 
 def journal_events(journal: Path) -> list[dict]:
     """The searches that a journal holds."""
-    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    lines = [json.loads(line.split(" ", 1)[1]) for line in journal.read_text().splitlines()]
     return [line for line in lines if "search" in line]
 
 

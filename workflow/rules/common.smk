@@ -29,7 +29,7 @@ LOGS, BENCHMARKS = f"{RESULTS}/logs", f"{RESULTS}/benchmarks"
 wildcard_constraints:
     glass=r"[A-Za-z0-9.]+_\d+_[0-9.]+e\d+_s\d+",
     shard=r"\d+",
-    model=r"[a-z0-9-]+",
+    model=r"[a-z0-9_-]+",
     seed=r"\d+",
 
 
