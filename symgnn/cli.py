@@ -17,7 +17,7 @@ from symgnn.errors import (
     TimeBudgetReached,
 )
 from symgnn.explanations.command import explain
-from symgnn.glasses.command import quench, shear
+from symgnn.glasses.command import analyse, quench, shear
 from symgnn.graphs.command import graphs, import_published
 from symgnn.report.command import report
 from symgnn.training.command import evaluate, predict, train
@@ -50,6 +50,7 @@ def _options(
 
 app.command("quench")(quench)
 app.command("shear")(shear)
+app.command("analyse")(analyse)
 app.command("barriers")(barriers)
 app.command("merge-events")(merge_events)
 app.command("import-published")(import_published)

@@ -153,3 +153,27 @@ def shear(
     if world.rank == 0:
         write_shear(output, glass, plane, rows, arrays, record)
         remove_restarts(output)
+
+
+def analyse(
+    structure: Path = typer.Argument(..., help="Relaxed glass, such as quench makes."),
+    output: Path = typer.Option(..., "--output", "-o", help="The figures, JSON."),
+) -> None:
+    """Describe a glass: g(r), coordination, icosahedra, glass transition, crystals.
+
+    Reads the `.thermo.csv` beside the glass for the transition, where there is one.
+
+    Example: symgnn analyse glass.xyz -o glass.json
+    """
+    import json
+
+    from symgnn.files import atomic_path
+    from symgnn.glasses import analysis
+    from symgnn.glasses.record import read_record
+    from symgnn.structures import read_structure
+
+    glass = read_structure(structure)
+    record = structure.with_suffix(".thermo.csv")
+    figures = analysis.analyse(glass, read_record(record) if record.is_file() else None)
+    with atomic_path(output) as temporary:
+        temporary.write_text(json.dumps(figures, indent=1) + "\n")
