@@ -18,7 +18,7 @@ from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import EAM_STYLES, Potential
 from symgnn.progress import Progress, TimeBudget
-from symgnn.provenance import provenance
+from symgnn.provenance import provenance, stage_hash
 from symgnn.structures import structure_hash
 
 START_FORCE = 0.05  # eV/Å; a structure with larger forces is no inherent structure
@@ -149,6 +149,7 @@ def search_barriers(
         "engine": type(source).__name__,
         "radius": radius,
         "protocol": vars(protocol),
+        "code": stage_hash("barriers"),
     }
     wanted = [(int(atom), search) for atom in chosen for search in range(searches)]
     with Journal(output.with_name(output.name + ".journal"), work) as journal:

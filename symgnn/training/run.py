@@ -16,7 +16,7 @@ from symgnn.graphs.dataset import SPLITS, Dataset, read_graphs
 from symgnn.graphs.graph import Graph
 from symgnn.models.registry import build_model
 from symgnn.progress import Progress, TimeBudget
-from symgnn.provenance import provenance, versions
+from symgnn.provenance import provenance, stage_hash, versions
 from symgnn.training.batches import label_scaling
 from symgnn.training.checkpoint import Trained, data_summary, load_tensors, save_checkpoint
 from symgnn.training.loop import State, predict_graphs, start, train
@@ -109,7 +109,8 @@ def _signature(
 ) -> str:
     """What must be equal for a stopped training to be the same one."""
     what = {"model": model, "options": options, "recipe": recipe.as_dict(), "seed": seed}
-    return json.dumps(what | {"data": data_summary(dataset)["hash"]}, sort_keys=True)
+    what |= {"data": data_summary(dataset)["hash"], "code": stage_hash("training")}
+    return json.dumps(what, sort_keys=True)
 
 
 class _Saver:
