@@ -146,8 +146,9 @@ def range_comparison(
 
     Returns:
         `near`, `middle`, `far`: ratio of the range's share of the important edges to its share of
-        all edges; `middle less near`: difference of these ratios; `in nearest`: important edges among the ten nearest atoms and the atom,
-        of `top`; `in nearest, at random`: as many as randomly chosen edges would give.
+        all edges; `middle less near`: difference of these ratios; `in nearest`: important edges
+        among the ten nearest atoms and the atom, of `top`; `in nearest, at random`: as many as
+        randomly chosen edges would give.
     """
     shares, every, inside = [], [], []
     for explanation in explanations:

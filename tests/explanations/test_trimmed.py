@@ -23,6 +23,9 @@ MODELS = {
     "edge_length": {"heads": (2, 2, 2, 1), "width": 8},
     "gcn_edges": {"layers": 2, "width": 8},
     "gcn": {"layers": 2, "width": 8},
+    "density": {"layers": 3, "width": 8, "channels": 3, "radial": 4, "products": 4},
+    "schnet": {},
+    "egnn": {},
 }
 
 
