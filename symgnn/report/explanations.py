@@ -10,6 +10,7 @@ from ase.data import chemical_symbols
 
 from symgnn.explanations.geometry import EdgeGeometry, edge_geometry
 from symgnn.explanations.storage import Explanation, ExplanationFile, Structure
+from symgnn.report import explanation_controls
 from symgnn.report.page import Figure, Section, Table, figure
 from symgnn.report.scenes import edges_of_nearest, scene, top_edges
 from symgnn.report.statistics import spearman
@@ -68,8 +69,13 @@ def section(files: Sequence[tuple[str, ExplanationFile]]) -> Section:
     finding = distance_sentence(atoms)
     blocks = [opening, _table(atoms), _scene_figure(atoms), _distance_figure(atoms, finding)]
     blocks.append(_pair_table(atoms))
+    findings = [finding]
+    for glass, file in files:
+        controls, supported = explanation_controls.blocks(glass, file)
+        blocks += controls
+        findings += supported
     facts = [(f"{len(atoms):,}", "atom explained" if len(atoms) == 1 else "atoms explained")]
-    return Section("explanations", "Explanations", blocks, [finding], facts)
+    return Section("explanations", "Explanations", blocks, findings, facts)
 
 
 def distance_sentence(atoms: Sequence[Explained]) -> str:

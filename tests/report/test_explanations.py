@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 
-from symgnn.explanations.storage import read_explanations
+from symgnn.explanations.bootstrap import Estimate
+from symgnn.explanations.statistics import distance_profile, property_differences
+from symgnn.explanations.storage import ExplanationFile, read_explanations
+from symgnn.report.explanation_controls import blocks, interval, range_sentence
 from symgnn.report.explanations import Explained
 from symgnn.report.scenes import edges_of_nearest, top_edges
+from tests.report.conftest import make_explanation
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +80,46 @@ def test_the_important_edges_of_the_made_up_explanation_are_near(page, explained
     every = np.concatenate([one.geometry.distance for one in explained])
     assert far == pytest.approx(np.median(every), abs=0.006)
     assert near < far
+
+
+def test_what_few_atoms_have_in_common_is_not_shown(study):
+    file = read_explanations(study.inputs.explanations[0])
+    (reason,), findings = blocks("glass", file)
+    assert "2 atoms explained, fewer than 10" in reason
+    assert findings == []
+
+
+def test_controls_show_the_numbers_of_the_statistics(study):
+    file = read_explanations(study.inputs.explanations[0])
+    atoms = [make_explanation(file.structure, atom) for atom in range(0, 54, 4)]
+    many = ExplanationFile(file.structure, atoms, {})
+    (figure, properties, correlations), (ranges, shape) = blocks("glass", many)
+    profile = distance_profile(file.structure, atoms)
+    shown = figure.choices[""][0].data[0]
+    assert list(shown.y) == pytest.approx([estimate.value for _, estimate in profile])
+    assert list(shown.x) == pytest.approx([outer - 0.5 for outer, _ in profile])
+    differences = property_differences(file.structure, atoms)
+    for row, (name, both) in zip(properties.rows, differences.items(), strict=False):
+        assert row[0] == name
+        assert row[2] == interval(both["matched"], 3)
+    assert len(correlations.rows) == 3
+    # the important edges of these atoms end at them: none is farther away than half an edge
+    assert ranges.startswith("Near edges are more important than those at middle range")
+    assert shape.startswith("Compared with edges at equal distance")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.1, 0.5, "Edges at middle range are more important"),
+        (-0.5, -0.1, "Near edges are more important"),
+        (-0.1, 0.1, "Whether near edges"),
+    ],
+)
+def test_the_sentence_follows_the_interval(low, high, verdict):
+    ranges = {key: Estimate(1.0, 0.9, 1.1, 20) for key in ("near", "middle")}
+    ranges["far"] = Estimate(float("nan"), float("nan"), float("nan"), 0)
+    ranges["middle less near"] = Estimate((low + high) / 2, low, high, 20)
+    sentence = range_sentence(ranges)
+    assert sentence.startswith(verdict)
+    assert "farther" not in sentence
