@@ -1,7 +1,9 @@
 """Files that are whole or absent: atomic writes, checksums, HDF5 of a known kind and version."""
 
+import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,18 +12,27 @@ import h5py
 
 from symgnn.errors import InputError
 
+FULL = 16384  # bytes; with less free than this a failed write is put down to the full disk
 FORMAT_VERSIONS = {"events": 1, "graphs": 1, "explanation": 1, "predictions": 1, "shear": 1}
 
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """A temporary path beside `path`, moved onto it when the block ends without an error."""
+    """A temporary path beside `path`, moved onto it when the block ends without an error.
+
+    Raises:
+        OSError: ENOSPC where the disk is full, whatever error the writer made of it.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
+    except Exception as error:
+        if shutil.disk_usage(path.parent).free < FULL:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -120,7 +120,11 @@ def _run_recorded(command: list[str], outputs: Sequence[Path], results: Path, ra
         "status": status,
         "outputs": ledger.describe_outputs(results, outputs) if whole else {},
     }
-    ledger.append_entry(ledger.ledger_path(results, outputs[0]), entry)
+    try:
+        ledger.append_entry(ledger.ledger_path(results, outputs[0]), entry)
+    except OSError as error:
+        print(f"symgnn: error: {results}: the ledger: {error.strerror}", file=sys.stderr)
+        return status or 1
     return status
 
 
