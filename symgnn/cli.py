@@ -7,6 +7,7 @@ import traceback
 import typer
 
 import symgnn
+from symgnn.analysis.command import analyse
 from symgnn.barriers.command import barriers, merge_events
 from symgnn.errors import (
     EXIT_BAD_INPUT,
@@ -17,9 +18,10 @@ from symgnn.errors import (
     TimeBudgetReached,
 )
 from symgnn.explanations.command import explain
-from symgnn.glasses.command import analyse, quench, shear
+from symgnn.glasses.command import quench
 from symgnn.graphs.command import graphs, import_published
 from symgnn.report.command import report
+from symgnn.shear.command import shear
 from symgnn.training.command import evaluate, predict, train
 from symgnn.workflow.command import job, status
 
@@ -89,6 +91,10 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"symgnn: failed: {where}{error.strerror or error}", file=sys.stderr)
+        _leave(EXIT_FAILED)
     except Exception:
         traceback.print_exc()
         _leave(1)

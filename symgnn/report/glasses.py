@@ -6,10 +6,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from symgnn.glasses.radial import first_peak, mean_distribution, radial_distribution
+from symgnn.analysis.radial import (
+    RadialDistribution,
+    first_peak,
+    mean_distribution,
+    radial_distribution,
+)
+from symgnn.analysis.trend import rate_trend
+from symgnn.report import glass_checks
 from symgnn.report.inputs import Glass
 from symgnn.report.page import Figure, Section, Table, figure
-from symgnn.report.style import SOFT_INK, empty_plot, ordered_color, pair_color
+from symgnn.report.style import RATE_AXIS, SOFT_INK, empty_plot, ordered_color, pair_color
 from symgnn.report.words import (
     MISSING,
     count,
@@ -22,7 +29,6 @@ from symgnn.report.words import (
 
 RECORD_POINTS = 240  # of a thermodynamic record against time: means over blocks
 TEMPERATURE_STEP = 40.0  # K, of a record against temperature: means over bins
-RATE_AXIS = {"type": "log", "dtick": 1, "exponentformat": "power"}
 NEAREST_SHOWN = 1.8  # Å; no two atoms of a metal are closer
 
 
@@ -44,9 +50,15 @@ def section(glasses: Sequence[Glass]) -> Section:
     recorded = [glass for glass in glasses if glass.thermo]
     if recorded:
         blocks.append(_quench_figure(recorded))
-    blocks += _radial_blocks(groups)
+    radial = {glass.name: radial_distribution(glass.atoms) for glass in glasses}
+    blocks += _radial_blocks(groups, radial)
+    checks = {one.glass.name: one for one in glass_checks.check(glasses, radial)}
+    blocks += glass_checks.blocks(
+        {name: [checks[glass.name] for glass in members] for name, members in groups.items()}
+    )
+    findings = trends + glass_checks.findings(list(checks.values()))
     facts = [(f"{len(glasses):,}", "glass" if len(glasses) == 1 else "glasses")]
-    return Section("glasses", "Glasses", blocks, trends, facts)
+    return Section("glasses", "Glasses", blocks, findings, facts)
 
 
 def grouped(glasses: Sequence[Glass]) -> dict[str, list[Glass]]:
@@ -90,13 +102,14 @@ def energy_trends(glasses: Sequence[Glass]) -> list[str]:
         rate = np.array([glass.cooling_rate for glass in chosen])
         energy = np.array([glass.number("energy_per_atom") for glass in chosen])
         known = np.isfinite(rate) & np.isfinite(energy)
-        if len(set(rate[known])) < 2:
+        trend = rate_trend(rate[known], energy[known])
+        if trend is None:
             continue
-        slope = np.polyfit(np.log10(rate[known]), energy[known], 1)[0]
-        verb = "rises" if slope > 0 else "falls"
+        verb = "rises" if trend.slope > 0 else "falls"
         sentences.append(
-            f"The energy of {formula(composition)} {verb} by {decimal(1000 * abs(slope), 1)} meV "
-            "per atom for each tenfold increase of the cooling rate "
+            f"The energy of {formula(composition)} {verb} by {decimal(1000 * abs(trend.slope), 1)} "
+            f"± {decimal(1000 * trend.error, 1)} meV per atom for each tenfold increase of the "
+            "cooling rate "
             f"({count(int(known.sum()), 'glass', 'glasses')})."
         )
     return sentences
@@ -227,9 +240,11 @@ def on_cooling(record: dict[str, np.ndarray], key: str) -> tuple[np.ndarray, np.
     return x.astype(np.float32), y.astype(np.float32)
 
 
-def _radial_blocks(groups: dict[str, list[Glass]]) -> list[Figure | Table]:
+def _radial_blocks(
+    groups: dict[str, list[Glass]], radial: dict[str, RadialDistribution]
+) -> list[Figure | Table]:
     means = {
-        name: mean_distribution([radial_distribution(glass.atoms) for glass in members])
+        name: mean_distribution([radial[glass.name] for glass in members])
         for name, members in groups.items()
     }
     pairs = sorted({pair for mean in means.values() for pair in mean.partial})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from symgnn.barriers.artn import Status
-from symgnn.glasses.radial import mean_distribution, radial_distribution
+from symgnn.analysis.radial import mean_distribution, radial_distribution
 from symgnn.report.glasses import on_cooling
 from symgnn.report.words import MINUS
 from symgnn.structures import read_structure

@@ -4,11 +4,11 @@ import numpy as np
 from ase import Atoms
 
 from symgnn import fields
-from symgnn.glasses.coordination import coordination_numbers, first_minimum
-from symgnn.glasses.crystallinity import crystalline_share, crystallised
-from symgnn.glasses.radial import first_peak, radial_distribution
-from symgnn.glasses.transition import glass_transition
-from symgnn.glasses.voronoi import ICOSAHEDRON, commonest_indices, voronoi_indices
+from symgnn.analysis.coordination import coordination_numbers, first_minimum
+from symgnn.analysis.crystallinity import crystalline_share, crystallised
+from symgnn.analysis.radial import first_peak, radial_distribution
+from symgnn.analysis.transition import glass_transition
+from symgnn.analysis.voronoi import ICOSAHEDRON, commonest_indices, voronoi_indices
 
 
 def analyse(glass: Atoms, record: dict[str, np.ndarray] | None = None) -> dict[str, object]:

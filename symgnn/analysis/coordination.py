@@ -4,7 +4,7 @@ import numpy as np
 from ase import Atoms
 
 from symgnn import neighbors
-from symgnn.glasses.radial import RadialDistribution
+from symgnn.analysis.radial import RadialDistribution
 
 SMOOTHING = 5  # bins; the minimum of a g from a thousand atoms is noisy
 SHELL_END = 1.6  # times the first peak's distance: the first shell ends before it

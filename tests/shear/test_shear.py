@@ -7,19 +7,19 @@ from typer.testing import CliRunner
 
 from symgnn.cli import app
 from symgnn.errors import InputError, TimeBudgetReached
-from symgnn.glasses.nonaffine import neighbour_pairs, non_affine_displacement
-from symgnn.glasses.plasticity import (
+from symgnn.lammps_interface import LammpsForces
+from symgnn.potentials import find_potential
+from symgnn.progress import TimeBudget
+from symgnn.shear.nonaffine import neighbour_pairs, non_affine_displacement
+from symgnn.shear.plasticity import (
     area_under_curve,
     plastic_drops,
     roc_curve,
     shear_modulus,
     yield_point,
 )
-from symgnn.glasses.shear import shear
-from symgnn.glasses.shearfile import read_shear, snapshot_folder
-from symgnn.lammps_interface import LammpsForces
-from symgnn.potentials import find_potential
-from symgnn.progress import TimeBudget
+from symgnn.shear.quasistatic import shear
+from symgnn.shear.storage import read_shear, snapshot_folder
 from symgnn.structures import read_structure, write_structure
 
 

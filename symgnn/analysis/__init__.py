@@ -1,0 +1,1 @@
+"""Structure of glasses as numbers: g(r), coordination, Voronoi cells, transition, crystals."""

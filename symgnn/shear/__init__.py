@@ -1,0 +1,1 @@
+"""Athermal quasistatic shear of glasses, and what it says of their plasticity."""
