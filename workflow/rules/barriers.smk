@@ -18,7 +18,7 @@ rule search_barriers:
         mpi=lambda wildcards, threads: "srun" if threads > 1 else "",
         cpus_per_task=1,
         mem_mb=lambda wildcards, threads, attempt: 1000 * threads * attempt,
-        runtime=lambda wildcards, threads, attempt: search_minutes(threads) * attempt,
+        runtime=search_minutes,
     params:
         atoms=config["barriers"]["atoms"],
         shard=lambda wildcards: f"{wildcards.shard}/{SHARDS[wildcards.glass]}",

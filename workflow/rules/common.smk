@@ -34,7 +34,7 @@ wildcard_constraints:
 
 
 # Where a conda environment installs the package from, after its dependencies.
-os.environ["SYMGNN_SOURCE"] = workflow.basedir
+os.environ.update(SYMGNN_SOURCE=workflow.basedir)
 
 # Commands run as jobs: locked, recorded, on their ranks. See `symgnn job --help`.
 shell.prefix(
@@ -43,9 +43,10 @@ shell.prefix(
 )
 
 
-def minutes(core_seconds, ranks=1):
-    """Runtime to ask for, min: twice the expected, at least a quarter of an hour."""
-    return max(15, round(core_seconds / ranks / 60 * 2))
+def minutes(core_seconds, attempt, ranks=1):
+    """Runtime to ask for, min: twice the expected, a quarter of an hour to the longest walltime."""
+    wished = round(core_seconds / ranks / 60 * 2) * attempt
+    return min(max(15 * attempt, wished), round(config["execution"]["walltime_hours"] * 60))
 
 
 def quench_ranks(wildcards):
@@ -55,25 +56,26 @@ def quench_ranks(wildcards):
     return costs.ranks_for(expected, limits["job_hours"], limits["ranks_max"])
 
 
-def quench_minutes(wildcards, threads):
+def quench_minutes(wildcards, threads, attempt):
     """Runtime of a quench, min."""
-    return minutes(costs.quench_seconds(GLASSES[wildcards.glass], config), threads)
+    return minutes(costs.quench_seconds(GLASSES[wildcards.glass], config), attempt, threads)
 
 
-def search_minutes(threads):
+def search_minutes(wildcards, threads, attempt):
     """Runtime of a barrier shard, min."""
-    return minutes(costs.search_seconds(config["barriers"]["shard_size"], config), threads)
+    seconds = costs.search_seconds(config["barriers"]["shard_size"], config)
+    return minutes(seconds, attempt, threads)
 
 
-def training_minutes():
+def training_minutes(wildcards, attempt):
     """Runtime of a training, min."""
     atoms = sum(GLASSES[glass].atoms for glass, split in SPLITS.items() if split != "test")
-    return minutes(costs.training_seconds(atoms, config))
+    return minutes(costs.training_seconds(atoms, config), attempt)
 
 
-def explanation_minutes(wildcards):
+def explanation_minutes(wildcards, attempt):
     """Runtime of a glass's explanations, min."""
-    return minutes(costs.explanation_seconds(GLASSES[wildcards.glass], config))
+    return minutes(costs.explanation_seconds(GLASSES[wildcards.glass], config), attempt)
 
 
 def repeat_option(option, values):

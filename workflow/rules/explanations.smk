@@ -20,7 +20,7 @@ rule explain:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: explanation_minutes(wildcards) * attempt,
+        runtime=explanation_minutes,
     params:
         atoms=config["explanations"]["atoms"],
         protocol=plan.command_options(config["explanations"]["protocol"]),

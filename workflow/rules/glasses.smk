@@ -17,7 +17,7 @@ rule quench:
         mpi=lambda wildcards, threads: "srun" if threads > 1 else "",
         cpus_per_task=1,
         mem_mb=lambda wildcards, threads, attempt: 1000 * threads * attempt,
-        runtime=lambda wildcards, threads, attempt: quench_minutes(wildcards, threads) * attempt,
+        runtime=quench_minutes,
     params:
         glass=lambda wildcards: plan.command_options(plan.quench_keywords(GLASSES[wildcards.glass])),
         protocol=plan.command_options(config["glasses"]["protocol"]),

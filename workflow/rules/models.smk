@@ -24,7 +24,7 @@ rule train:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: training_minutes() * attempt,
+        runtime=training_minutes,
     params:
         run=subpath(output.checkpoint, parent=True),
         training=plan.command_options(config["models"]["training"]),
