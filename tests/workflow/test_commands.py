@@ -1,0 +1,49 @@
+"""The configuration's keys are options of the commands that they are passed to."""
+
+import pytest
+import typer
+import yaml
+
+from symgnn.cli import app
+
+SECTIONS = {
+    "quench": "glasses.protocol",
+    "barriers": "barriers.protocol",
+    "graphs": "graphs",
+    "train": "models.training",
+    "explain": "explanations.protocol",
+}
+
+
+def options_of(command: str) -> set[str]:
+    """Names of a command's options, with _ for -."""
+    found = typer.main.get_command(app).commands[command]
+    names = [name for option in found.params for name in option.opts if name.startswith("--")]
+    return {name.removeprefix("--").replace("-", "_") for name in names}
+
+
+def section(repository, path: str) -> dict:
+    """The part of the schema at a dotted path."""
+    node = yaml.safe_load((repository / "workflow" / "schemas" / "config.schema.yaml").read_text())
+    for part in path.split("."):
+        node = node["properties"][part]
+    return node
+
+
+@pytest.mark.parametrize("command", SECTIONS)
+def test_every_key_is_an_option(repository, command):
+    keys = set(section(repository, SECTIONS[command])["properties"])
+    assert keys
+    assert keys <= options_of(command)
+
+
+def test_every_option_of_a_model_is_an_option(repository):
+    options = section(repository, "models.options")["additionalProperties"]["properties"]
+    assert set(options) <= options_of("train")
+
+
+def test_the_chains_commands_exist(repository):
+    text = "".join(path.read_text() for path in (repository / "workflow" / "rules").glob("*.smk"))
+    for command in ("quench", "barriers", "merge-events", "graphs", "train", "evaluate"):
+        assert f"symgnn {command} " in text
+        assert options_of(command)
