@@ -7,11 +7,11 @@ import plotly.graph_objects as go
 
 from symgnn import fields
 from symgnn.barriers.events import counted
-from symgnn.report.glasses import RATE_AXIS, grouped
+from symgnn.report.glasses import grouped
 from symgnn.report.inputs import Events, Glass
 from symgnn.report.page import Figure, figure
 from symgnn.report.statistics import bins, pearson
-from symgnn.report.style import INK, SOFT_INK, empty_plot, ordered_color, species_color
+from symgnn.report.style import INK, RATE_AXIS, SOFT_INK, empty_plot, ordered_color, species_color
 from symgnn.report.words import count, decimal, listing, share
 
 CONVERGED = "converged"  # name of the status of a search that reached a saddle
