@@ -45,7 +45,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs=8 Boards=1 SocketsPerBoard=1 CoresPerSocket=8 \
+NodeName={host} NodeAddr=127.0.0.1 CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4 \
 ThreadsPerCore=1 RealMemory=32000 Gres=gpu:1 State=UNKNOWN
 PartitionName=cpu Nodes={host} Default=YES MaxTime=120 DefMemPerCPU=200 State=UP
 PartitionName=gpu Nodes={host} MaxTime=120 DefMemPerCPU=200 State=UP
@@ -89,7 +89,7 @@ def missing() -> str | None:
 
 @contextmanager
 def start_cluster(folder: Path) -> Iterator[Cluster]:
-    """Start a Slurm of one node with eight claimed cores and a claimed GPU, and stop it."""
+    """Start a Slurm of one node with four claimed cores and a claimed GPU, and stop it."""
     for name in ("state", "spool", "log", "run", "bin"):
         (folder / name).mkdir(parents=True)
     host, (port, port_of_node) = socket.gethostname().split(".")[0], _free_ports()

@@ -1,5 +1,6 @@
 """The real workflow at its smallest size, run once, and dry runs over its results."""
 
+import hashlib
 import os
 import re
 import subprocess
@@ -36,8 +37,9 @@ class Workflow:
     ) -> list[str]:
         files = [str(TINY)]
         if overlay is not None:
-            path = self.folder / "overlay.yaml"
-            path.write_text(yaml.safe_dump(overlay))
+            text = yaml.safe_dump(overlay)
+            path = self.folder / f"overlay-{hashlib.sha256(text.encode()).hexdigest()[:8]}.yaml"
+            path.write_text(text)
             files.append(str(path))
         snakemake = [str(Path(sys.executable).with_name("snakemake"))]
         folder = ["--directory", str(self.folder)]

@@ -1,6 +1,9 @@
 """Exactly what changed reruns: an edit, and the jobs that a dry run then wants."""
 
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +16,7 @@ FROM_GRAPHS = {"build_graphs"} | TRAINING
 FROM_SEARCHES = SEARCHES | MERGES | FROM_GRAPHS
 ALL = QUENCHES | FROM_SEARCHES
 
+POTENTIAL = "potential file"
 ENSEMBLE = {"composition": "Cu64Zr36", "atoms": 120, "cooling_rates": [1e15], "samples": 3}
 
 
@@ -65,18 +69,25 @@ EDITS = {
 }
 
 
+@pytest.fixture(scope="module")
+def planned(finished, potential, tmp_path_factory) -> dict[str, set[str]]:
+    """The jobs that a dry run wants after each edit; the dry runs share the cores."""
+    # The same numbers under another name and with another remark, so another checksum.
+    other = tmp_path_factory.mktemp("potential") / "other.eam.fs"
+    other.write_text("another remark\n" + potential.read_text().split("\n", 1)[1])
+    overlays = {name: overlay for name, (overlay, _) in EDITS.items()}
+    overlays[POTENTIAL] = {"potential": str(other)}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(overlays, pool.map(finished.planned, overlays.values()), strict=True))
+
+
 @pytest.mark.parametrize("edit", EDITS)
-def test_edit_of_the_configuration(finished, edit):
-    overlay, jobs = EDITS[edit]
-    assert finished.planned(overlay) == jobs
+def test_edit_of_the_configuration(planned, edit):
+    assert planned[edit] == EDITS[edit][1]
 
 
-def test_another_potential_file(finished, potential, tmp_path):
-    """The same numbers under another name with another checksum: a comment line differs."""
-    other = tmp_path / "other.eam.fs"
-    text = potential.read_text()
-    other.write_text("another remark\n" + text.split("\n", 1)[1])
-    assert finished.planned({"potential": str(other)}) == ALL
+def test_another_potential_file(planned):
+    assert planned[POTENTIAL] == ALL
 
 
 CODE = {
@@ -91,24 +102,29 @@ CODE = {
 
 
 @pytest.fixture(scope="module")
-def package(repository, tmp_path_factory):
-    """A copy of the package that comes first on the path of snakemake."""
-    copy = tmp_path_factory.mktemp("package")
-    ignored = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(repository / "symgnn", copy / "symgnn", ignore=ignored)
-    (copy / "resources").symlink_to(repository / "resources")
-    return copy
+def planned_after(repository, finished, tmp_path_factory):
+    """What a dry run wants with changed packages: module -> text added to it -> jobs."""
+
+    def plan(edit: tuple[str, str]) -> set[str]:
+        module, text = edit
+        copy = tmp_path_factory.mktemp("package")
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(repository / "symgnn", copy / "symgnn", ignore=ignored)
+        (copy / "resources").symlink_to(repository / "resources")
+        path = copy / "symgnn" / module
+        path.write_text(path.read_text() + text)
+        return replace(finished, environment={"PYTHONPATH": str(copy)}).planned()
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        edits = [(module, "\nADDED_BY_A_TEST = 1\n") for module in CODE]
+        edits.append(("barriers/artn.py", "\n# a comment changes no result\n"))
+        return dict(zip(edits, pool.map(plan, edits), strict=True))
 
 
 @pytest.mark.parametrize("module", CODE)
-def test_edit_of_the_code(finished, package, module, monkeypatch):
-    path = package / "symgnn" / module
-    before = path.read_text()
-    monkeypatch.setenv("PYTHONPATH", str(package))
-    try:
-        path.write_text(before + "\nADDED_BY_A_TEST = 1\n")
-        assert finished.planned() == CODE[module]
-        path.write_text(before + "\n# a comment changes no result\n")
-        assert finished.planned() == set()
-    finally:
-        path.write_text(before)
+def test_edit_of_the_code_of_a_stage(planned_after, module):
+    assert planned_after[module, "\nADDED_BY_A_TEST = 1\n"] == CODE[module]
+
+
+def test_a_comment_reruns_nothing(planned_after):
+    assert planned_after["barriers/artn.py", "\n# a comment changes no result\n"] == set()

@@ -8,6 +8,8 @@ import json
 import os
 import signal
 import subprocess
+from dataclasses import dataclass
+from pathlib import Path
 
 import h5py
 import pytest
@@ -28,7 +30,6 @@ QUICK = (
 )
 GLASS = "Cu64Zr36_120_1e15_s1"
 SHARD = f"results/barriers/{GLASS}/shard-0.h5"
-MANY_SEARCHES = {"barriers": {"protocol": {"searches": 12}}}
 
 
 @pytest.fixture(scope="module")
@@ -66,70 +67,99 @@ def cluster_jobs(cluster, workflow) -> list[dict[str, str]]:
     return [job for job in cluster.jobs() if job["WorkDir"] == str(workflow.folder)]
 
 
+@dataclass
+class Interrupted:
+    """A shard's run that was disturbed, and what its journal held at that moment."""
+
+    run: Run
+    journal: Path
+    kept: bytes
+
+
+def start_shard(cluster, repository, finished, folder, searches: int) -> Interrupted:
+    """Start the searches of a shard of a glass that is made, and wait for the first of them."""
+    (folder / "results").mkdir()
+    (folder / "results" / "glasses").symlink_to(finished.results / "glasses")
+    overlay = {"barriers": {"protocol": {"searches": searches}}}
+    run = Run(cluster, repository, folder, SHARD, overlay=overlay)
+    return Interrupted(run, folder / f"{SHARD}.journal", b"")
+
+
+def wait_for_searches(interrupted: Interrupted, count: int = 4) -> None:
+    """Wait for some lines of the journal and keep the whole ones."""
+    journal = interrupted.journal
+    wait_for(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= count)
+    content = journal.read_bytes()
+    interrupted.kept = content[: content.rindex(b"\n") + 1]
+
+
+def check_whole(interrupted: Interrupted, searches: int) -> None:
+    """All searches are in journal and output, none twice, the kept ones untouched."""
+    assert interrupted.journal.read_bytes().startswith(interrupted.kept)
+    events = journal_events(interrupted.journal)
+    assert len({(event["atom"], event["search"]) for event in events}) == len(events)
+    assert len(events) == 2 * searches
+    with h5py.File(interrupted.run.workflow.folder / SHARD) as file:
+        assert len(file["events/atom"]) == 2 * searches
+
+
 @pytest.fixture(scope="module")
-def runs(cluster, repository, finished, tmp_path_factory):
-    """The runs, started side by side."""
-    folders = {
-        name: tmp_path_factory.mktemp(name) for name in ("whole", "cancel", "walltime", "kill")
-    }
-    for name in ("cancel", "kill"):
-        (folders[name] / "results").mkdir()
-        (folders[name] / "results" / "glasses").symlink_to(finished.results / "glasses")
-    started = {
-        # A quench gets too little memory at its first attempt; two ranks search a shard.
-        "whole": Run(
-            *(cluster, repository, folders["whole"]),
-            *("--set-resources", "quench:mem_mb=200+1500*(attempt-1)"),
-            overlay={"execution": {"barrier_ranks": 2}},
-        ),
-        # More steps than an allocation of a minute has time for.
-        "walltime": Run(
-            *(cluster, repository, folders["walltime"]),
-            *("--set-resources", "quench:runtime=1", f"results/glasses/{GLASS}.xyz"),
-            overlay={"glasses": {"protocol": {"melt_time": 250, "restart_interval": 2000}}},
-        ),
-    }
-    for name in ("cancel", "kill"):
-        started[name] = Run(cluster, repository, folders[name], SHARD, overlay=MANY_SEARCHES)
-    return started
+def cancelled(cluster, repository, finished, tmp_path_factory) -> Interrupted:
+    """A shard whose job is cancelled half-way."""
+    folder = tmp_path_factory.mktemp("cancelled")
+    interrupted = start_shard(cluster, repository, finished, folder, searches=16)
+    wait_for_searches(interrupted)
+    cluster.ask("scancel", cluster_jobs(cluster, interrupted.run.workflow)[0]["JobId"])
+    return interrupted
 
 
-def test_a_cancelled_shard_resumes_with_nothing_recomputed(cluster, runs):
-    run = runs["cancel"]
-    journal = run.workflow.folder / f"{SHARD}.journal"
-    wait_for(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= 5)
-    cluster.ask("scancel", cluster_jobs(cluster, run.workflow)[0]["JobId"])
-    kept = journal.read_bytes()
-    kept = kept[: kept.rindex(b"\n") + 1]
-    run.finish()
-    first, *others = cluster_jobs(cluster, run.workflow)
+@pytest.fixture(scope="module")
+def orphaned(cluster, repository, finished, tmp_path_factory) -> Interrupted:
+    """A shard whose snakemake is killed and started again while the job goes on."""
+    folder = tmp_path_factory.mktemp("orphaned")
+    interrupted = start_shard(cluster, repository, finished, folder, searches=48)
+    wait_for_searches(interrupted)
+    os.kill(interrupted.run.process.pid, signal.SIGKILL)
+    interrupted.run.process.wait()
+    overlay = {"barriers": {"protocol": {"searches": 48}}}
+    interrupted.run.workflow.run("--unlock", overlay=overlay)
+    interrupted.run = Run(cluster, repository, folder, SHARD, overlay=overlay)
+    return interrupted
+
+
+@pytest.fixture(scope="module")
+def whole(cluster, repository, cancelled, orphaned, tmp_path_factory) -> Run:
+    """Everything; a quench gets too little memory at first, and two ranks search a shard."""
+    return Run(
+        *(cluster, repository, tmp_path_factory.mktemp("whole")),
+        *("--set-resources", "quench:mem_mb=200+1500*(attempt-1)"),
+        overlay={"execution": {"barrier_ranks": 2}},
+    )
+
+
+@pytest.fixture(scope="module")
+def walltime(cluster, repository, whole, tmp_path_factory) -> Run:
+    """A quench of more steps than an allocation of a minute has time for."""
+    return Run(
+        *(cluster, repository, tmp_path_factory.mktemp("walltime")),
+        *(f"results/glasses/{GLASS}.xyz", "--set-resources", "quench:runtime=1"),
+        overlay={"glasses": {"protocol": {"melt_time": 250, "restart_interval": 2000}}},
+    )
+
+
+def test_a_cancelled_shard_resumes_with_nothing_recomputed(cluster, cancelled, walltime):
+    cancelled.run.finish()
+    first, *others = cluster_jobs(cluster, cancelled.run.workflow)
     assert first["JobState"] == "CANCELLED"
     assert [job["JobState"] for job in others] == ["COMPLETED"]
-    assert journal.read_bytes().startswith(kept)
-    searches = [(event["atom"], event["search"]) for event in journal_events(journal)]
-    assert len(searches) == len(set(searches)) == 2 * 12
-    with h5py.File(run.workflow.folder / SHARD) as file:
-        assert len(file["events/atom"]) == 2 * 12
+    check_whole(cancelled, searches=16)
 
 
-def test_a_second_copy_waits_for_the_orphan_of_a_killed_snakemake(cluster, runs):
-    run = runs["kill"]
-    workflow = run.workflow
-    journal = workflow.folder / f"{SHARD}.journal"
-    wait_for(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= 3)
-    os.kill(run.process.pid, signal.SIGKILL)
-    run.process.wait()
-    locked = workflow.run(*QUICK, SHARD, overlay=MANY_SEARCHES, profile="slurm", check=False)
-    assert locked.returncode == 1
-    assert "--unlock" in locked.stdout
-    workflow.run("--unlock", overlay=MANY_SEARCHES)
-    again = Run(cluster, workflow.repository, workflow.folder, SHARD, overlay=MANY_SEARCHES)
-    again.finish()
+def test_a_second_copy_waits_for_the_orphan_of_a_killed_snakemake(cluster, orphaned):
+    orphaned.run.finish()
+    workflow = orphaned.run.workflow
     assert [job["JobState"] for job in cluster_jobs(cluster, workflow)] == ["COMPLETED"] * 2
-    searches = [(event["atom"], event["search"]) for event in journal_events(journal)]
-    assert len(searches) == len(set(searches)) == 2 * 12
-    with h5py.File(workflow.folder / SHARD) as file:
-        assert len(file["events/atom"]) == 2 * 12
+    check_whole(orphaned, searches=48)
     log = (workflow.results / "logs" / "barriers" / GLASS / "shard-0.log").read_text()
     assert "waits for" in log
     assert "made it meanwhile" in log
@@ -137,8 +167,8 @@ def test_a_second_copy_waits_for_the_orphan_of_a_killed_snakemake(cluster, runs)
     assert [json.loads(line)["status"] for line in ledger.splitlines()] == [0]
 
 
-def test_a_walltime_ends_nothing(cluster, runs):
-    run = runs["walltime"]
+def test_a_walltime_ends_nothing(cluster, walltime):
+    run = walltime
     run.finish()
     jobs = cluster_jobs(cluster, run.workflow)
     assert len(jobs) > 1
@@ -150,16 +180,16 @@ def test_a_walltime_ends_nothing(cluster, runs):
     assert [entry["slurm_job"] for entry in entries] == [job["JobId"] for job in jobs]
 
 
-def test_everything_from_nothing_to_the_report(runs):
-    run = runs["whole"]
+def test_everything_from_nothing_to_the_report(whole):
+    run = whole
     output = run.finish()
     assert jobs_of(output) >= expected_jobs()
     assert (run.workflow.results / "report.html").stat().st_size > 100_000
     assert run.workflow.planned() == set()
 
 
-def test_too_little_memory_is_mended_by_a_retry(cluster, runs):
-    run = runs["whole"]
+def test_too_little_memory_is_mended_by_a_retry(cluster, whole):
+    run = whole
     run.finish()
     jobs = [job for job in cluster_jobs(cluster, run.workflow) if "rule_quench" in job["StdOut"]]
     assert len(jobs) == 2 * 3
@@ -167,8 +197,8 @@ def test_too_little_memory_is_mended_by_a_retry(cluster, runs):
     assert {job["JobState"] for job in jobs if "mem=1700M" in job["TRES"]} == {"COMPLETED"}
 
 
-def test_gpu_rules_go_to_the_gpu_partition(cluster, runs):
-    run = runs["whole"]
+def test_gpu_rules_go_to_the_gpu_partition(cluster, whole):
+    run = whole
     run.finish()
     for job in cluster_jobs(cluster, run.workflow):
         training = "rule_train" in job["StdOut"]
@@ -176,8 +206,8 @@ def test_gpu_rules_go_to_the_gpu_partition(cluster, runs):
         assert ("gres:gpu" in job.get("TresPerJob", "") + job.get("TresPerNode", "")) == training
 
 
-def test_mpi_shards_run_on_two_ranks_and_give_the_same(cluster, runs, finished):
-    run = runs["whole"]
+def test_mpi_shards_run_on_two_ranks_and_give_the_same(cluster, whole, finished):
+    run = whole
     run.finish()
     jobs = [
         job for job in cluster_jobs(cluster, run.workflow) if "search_barriers" in job["StdOut"]

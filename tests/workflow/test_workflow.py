@@ -34,11 +34,9 @@ def test_a_second_run_does_nothing(finished):
 def test_a_damaged_configuration_ends_before_any_job(finished):
     done = finished.run("--dry-run", overlay={"graphs": {"cutof": 5}}, check=False)
     assert done.returncode == 2
-    lines = [line for line in done.stdout.splitlines() if "error" in line]
-    assert lines == [
-        f"symgnn: error: {finished.folder}/overlay.yaml: graphs.cutof: unknown key; "
-        "known here: cutoff, min_converged"
-    ]
+    (line,) = [line for line in done.stdout.splitlines() if "error" in line]
+    assert line.startswith(f"symgnn: error: {finished.folder}/overlay-")
+    assert line.endswith("graphs.cutof: unknown key; known here: cutoff, min_converged")
 
 
 def test_a_failure_names_the_log_and_leaves_no_output(repository, tmp_path):
