@@ -28,8 +28,10 @@ STAGE_MODULES = {
     "training": ("models/*.py",),
     "explanations": (),
     "report": (
-        "glasses/radial.py",
+        "analysis/*.py",
         "report/templates/*",
+        "shear/plasticity.py",
+        "shear/storage.py",
         "training/evaluation.py",
         "training/metrics.py",
     ),

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,3 +186,25 @@ def test_steps_of_the_papers_rates():
 
 def test_counts_of_species_sum_to_the_atoms():
     assert species_counts("Cu64Zr36", 3000) == {"Cu": 1920, "Zr": 1080}
+
+
+def test_two_ranks_stop_and_continue_the_same_trajectory(potential, tmp_path):
+    """Under mpiexec of the mpich wheel: exit 75 at the budget, then the bytes of a whole run."""
+    mpiexec = Path(sys.executable).with_name("mpiexec")
+    if not mpiexec.exists():
+        pytest.skip("no mpiexec beside this Python")
+    keywords = KEYWORDS | {"melt_time": 0.1, "final_temperature": 1400.0, "restart_interval": 100}
+
+    def run(output: Path, **more) -> int:
+        ranks = [mpiexec, "-n", "2", sys.executable, "-m", "symgnn.cli"]
+        line = [*ranks, *command(potential, output, **keywords, **more)]
+        return subprocess.run(line, capture_output=True, timeout=300).returncode
+
+    assert run(tmp_path / "whole.xyz") == 0
+    assert run(tmp_path / "pieces.xyz", time_budget=0.001) == 75
+    assert not (tmp_path / "pieces.xyz").exists()
+    assert run(tmp_path / "pieces.xyz") == 0
+    for suffix in (".xyz", ".thermo.csv"):
+        whole, pieces = (tmp_path / f"{name}{suffix}" for name in ("whole", "pieces"))
+        assert pieces.read_bytes() == whole.read_bytes()
+    assert not restart_folder(tmp_path / "pieces.xyz").exists()
