@@ -103,7 +103,7 @@ def _table(atoms: Sequence[Explained]) -> Table:
         importance = np.abs(one.explanation.importance)
         distance, known = one.geometry.distance, np.isfinite(importance)
         top = top_edges(one.explanation, TOP)
-        total = importance[known].sum()
+        mean = importance[known].mean() if known.any() else 0.0
         rows.append(
             (
                 one.glass,
@@ -111,18 +111,18 @@ def _table(atoms: Sequence[Explained]) -> Table:
                 decimal(one.explanation.prediction),
                 f"{len(one.explanation.field_atom):,}",
                 f"{len(one.explanation.edge):,}",
-                decimal(100 * importance[top].sum() / total if total else np.nan, 1),
+                decimal(float(importance[top].mean() / mean) if len(top) else np.nan),
                 decimal(float(np.median(distance[top])) if len(top) else np.nan),
                 decimal(spearman(distance[known], importance[known])),
             )
         )
     caption = (
         "The explained atoms: element and index, predicted barrier, atoms and directed edges of "
-        f"the receptive field, share of the importance that the {TOP} most important edges hold, "
-        "their median distance from the atom, and the rank correlation of importance and distance "
-        "over all edges."
+        f"the receptive field; mean importance of the {TOP} most important edges relative to that "
+        "of all (1 where no edge stands out), their median distance from the atom, and the rank "
+        "correlation of importance and distance over all edges."
     )
-    header = ("glass", "atom", "predicted, eV", "atoms", "edges", f"top {TOP}, %")
+    header = ("glass", "atom", "predicted, eV", "atoms", "edges", f"top {TOP} / all")
     return Table("explained", caption, (*header, "distance, Å", "correlation"), rows, words=(0, 1))
 
 
@@ -132,17 +132,18 @@ def _scene_figure(atoms: Sequence[Explained]) -> Figure:
     for one in shown:
         top = top_edges(one.explanation, TOP)
         near_atoms, near_edges = edges_of_nearest(one.explanation, one.geometry, NEAREST)
-        limit = float(np.nanmax(np.abs(one.explanation.importance)))
+        magnitude = np.abs(one.explanation.importance)
+        limits = float(np.nanmedian(magnitude)), float(np.nanmax(magnitude))
         parts = (one.structure, one.explanation, one.geometry)
         choices[f"{one.name} of {one.glass}"] = [
-            scene(*parts, top, limit=limit, title=f"{len(top)} most important edges"),
-            scene(*parts, near_edges, near_atoms, limit=limit, title=f"{NEAREST} nearest atoms"),
+            scene(*parts, top, limits=limits, title=f"{len(top)} most important edges"),
+            scene(*parts, near_edges, near_atoms, limits=limits, title=f"{NEAREST} nearest atoms"),
         ]
     caption = (
         f"Surroundings of an explained atom (the large one): first its {TOP} most important edges, "
         f"then all edges between it and its {NEAREST} nearest atoms. Positions are relative to "
-        "the atom, periodic images brought next to it; drag to rotate. Edges go from pale (no "
-        "importance) to dark red (the atom's largest)."
+        "the atom, periodic images brought next to it; drag to rotate. Edges go from pale "
+        "(importance of the median edge of the field, or less) to dark red (the largest)."
     )
     if len(atoms) > len(shown):
         caption += f" The first {len(shown)} of {len(atoms)} explained atoms can be chosen."

@@ -45,7 +45,7 @@ def scene(
     edges: np.ndarray,
     atoms: np.ndarray | None = None,
     *,
-    limit: float,
+    limits: tuple[float, float],
     title: str,
 ) -> go.Figure:
     """Edges coloured by importance and the atoms at their ends, around the explained atom.
@@ -56,7 +56,7 @@ def scene(
         geometry: of its edges.
         edges: rows of the explanation's edges to draw, the most important last.
         atoms: rows of the field's atoms to draw besides; the ends of edges are drawn anyway.
-        limit: importance at which the colour scale ends.
+        limits: importance at which the colour scale starts and ends.
         title: of the panel.
     """
     start = geometry.start[edges]
@@ -70,7 +70,7 @@ def scene(
     _, first = np.unique(key, axis=0, return_index=True)
     index, place = index[first], place[first]
     drawn = go.Figure(layout=_layout(title))
-    drawn.add_scatter3d(**_lines(start, end, np.abs(explanation.importance[edges]), limit))
+    drawn.add_scatter3d(**_lines(start, end, np.abs(explanation.importance[edges]), limits))
     for number in np.unique(structure.species[index]):
         chosen = (structure.species[index] == number) & (np.linalg.norm(place, axis=1) > 1e-6)
         drawn.add_scatter3d(**_spheres(chemical_symbols[number], index[chosen], place[chosen], 5))
@@ -81,7 +81,9 @@ def scene(
     return drawn
 
 
-def _lines(start: np.ndarray, end: np.ndarray, importance: np.ndarray, limit: float) -> dict:
+def _lines(
+    start: np.ndarray, end: np.ndarray, importance: np.ndarray, limits: tuple[float, float]
+) -> dict:
     gap = np.full_like(start, np.nan)
     points = np.stack([start, end, gap], axis=1).reshape(-1, 3).astype(np.float32)
     return {
@@ -92,8 +94,8 @@ def _lines(start: np.ndarray, end: np.ndarray, importance: np.ndarray, limit: fl
         "line": {
             "color": np.repeat(importance, 3).astype(np.float32),
             "colorscale": IMPORTANCE_SCALE,
-            "cmin": 0,
-            "cmax": limit,
+            "cmin": limits[0],
+            "cmax": limits[1],
             "width": 5,
         },
         "text": np.repeat([f"importance {value:.3g}" for value in importance], 3),
