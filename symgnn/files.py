@@ -17,22 +17,30 @@ FORMAT_VERSIONS = {"events": 1, "graphs": 1, "explanation": 1, "predictions": 1,
 
 
 @contextmanager
-def atomic_path(path: Path | str) -> Iterator[Path]:
-    """A temporary path beside `path`, moved onto it when the block ends without an error.
+def disk_errors(path: Path | str) -> Iterator[None]:
+    """Name the full disk, whatever error a writer of `path` made of it.
 
     Raises:
-        OSError: ENOSPC where the disk is full, whatever error the writer made of it.
+        OSError: ENOSPC, when the block fails and the disk has no space left.
     """
+    try:
+        yield
+    except Exception as error:
+        if shutil.disk_usage(Path(path).parent).free < FULL:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """A temporary path beside `path`, moved onto it when the block ends without an error."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        yield temporary
-        os.replace(temporary, path)
-    except Exception as error:
-        if shutil.disk_usage(path.parent).free < FULL:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-        raise
+        with disk_errors(path):
+            yield temporary
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -25,7 +25,7 @@ from symgnn.lammps_interface import (
 )
 from symgnn.potentials import Potential, check_elements, species_counts
 from symgnn.progress import Progress, TimeBudget
-from symgnn.provenance import provenance
+from symgnn.provenance import provenance, stage_hash
 
 HOTTEST = 10.0  # times the melt temperature: a run above it has exploded
 DENSITY_CHANGE = 2.0  # factor from the start's density beyond which a box collapsed or burst
@@ -124,7 +124,11 @@ def melt_quench(
         Stage("quench", molten, molten + cooling, melt_temperature, final_temperature),
     )
     record = provenance(**protocol)
-    signature = record | {"ranks": communicator.size, "accelerator": accelerator}
+    signature = record | {
+        "ranks": communicator.size,
+        "accelerator": accelerator,
+        "code": stage_hash("glasses"),
+    }
     with closing(start_lammps(communicator, **accelerator)) as lmp:
         restarts = Restarts(output, signature, communicator)
         step = _resume(lmp, restarts, potential, counts) or _begin(

