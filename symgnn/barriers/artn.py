@@ -55,9 +55,11 @@ class Protocol:
     soft_curvature: float = 0.5  # eV/Å², bounds the step from below where the mode is flat
     force_tolerance: float = 0.05  # eV/Å, largest atomic force at the saddle
     lanczos_vectors: int = 16
+    lanczos_mixing: float = 0.3  # share of the push in the first vector before the climb
+    push_vectors: int = 6  # most vectors while the search has not begun to climb
     lanczos_tolerance: float = 0.01
     lanczos_step: float = 0.005  # Å
-    saddle_evaluations: int = 3000  # most force calls on the way to a saddle
+    saddle_evaluations: int = 1500  # most force calls on the way to a saddle
     minimum_tolerance: float = 0.005  # eV/Å, force at the two minima
     minimum_evaluations: int = 400  # most force calls to each minimum
     departure: float = 0.2  # Å, step off the saddle
@@ -86,10 +88,10 @@ class Artn:
         self.protocol = protocol
         device = torch.device(device)
         dimension = 3 * capacity
-        vectors = torch.zeros(10, size, dimension, dtype=torch.float64, device=device)
+        vectors = torch.zeros(11, size, dimension, dtype=torch.float64, device=device)
         self.minimum, self.position, self.trial = vectors[:3]
-        self.force, self.push, self.direction, self.saddle = vectors[3:7]
-        self._last_position, self._last_force, self.final = vectors[7:10]
+        self.force, self.push, self.direction, self.mode, self.saddle = vectors[3:8]
+        self._last_position, self._last_force, self.final = vectors[8:]
         numbers = torch.zeros(5, size, dtype=torch.float64, device=device)
         self.energy, self.curvature, self.barrier, self.final_energy, self.force_max = numbers
         counts = torch.zeros(6, size, dtype=torch.long, device=device)
@@ -119,7 +121,7 @@ class Artn:
             state[row] = 0.0
         self.minimum[row, :length] = minimum.reshape(-1)
         self.push[row, :length] = normalized(push.reshape(-1))
-        self.direction[row] = self.push[row]
+        self.direction[row] = self.mode[row] = self.push[row]
         self.position[row] = self.minimum[row] + self.protocol.push_step * self.push[row]
         self.trial[row] = self.position[row]
         for number in (self.curvature, self.barrier, self.final_energy, self.force_max):
@@ -174,7 +176,10 @@ class Artn:
         self._start_lanczos(rows[done])
 
     def _start_lanczos(self, rows: Tensor) -> None:
-        self._lanczos.start(rows, self.direction[rows])
+        # A search that does not climb yet looks along its push too: started at an eigenvector
+        # alone, Lanczos iterations never see the others.
+        aside = torch.where(self._climbs[rows], 0.0, self.protocol.lanczos_mixing).unsqueeze(-1)
+        self._lanczos.start(rows, self.mode[rows] + aside * self.push[rows])
         self.phase[rows] = int(Phase.LANCZOS)
         self._try_lanczos(rows)
 
@@ -186,10 +191,13 @@ class Artn:
         """One more Lanczos vector; when the eigenvalue stands, the search takes its next step."""
         self.lanczos_evaluations[rows] += 1
         product = (self.force[rows] - force) / self.protocol.lanczos_step
-        done, value, vector = self._lanczos.extend(rows, product)
+        limit = torch.where(
+            self._climbs[rows], self.protocol.lanczos_vectors, self.protocol.push_vectors
+        )
+        done, value, vector = self._lanczos.extend(rows, product, limit)
         self._try_lanczos(rows[~done])
         rows, value, vector = rows[done], value[done], vector[done]
-        self.curvature[rows] = value
+        self.curvature[rows], self.mode[rows] = value, vector
         self._advance(rows, vector)
 
     def _advance(self, rows: Tensor, eigenvector: Tensor) -> None:

@@ -20,20 +20,21 @@ def _place_sites(position, site_owner, site_offset, site):
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _list_pairs(site, site_owner, free, reach, start, neighbor):
+def _list_pairs(site, site_owner, last_site, free, reach, start, neighbor):
     """List each pair of a free atom and a site within reach once; return how many there are.
 
     A pair of free atoms stands at the lower one; of an atom's own images every second one counts,
-    because the opposite image makes the same pair.
+    because the opposite image makes the same pair. Sites from `last_site[i]` on are out of reach.
     """
     count = 0
     reach2 = reach * reach
     for i in range(free):
         start[i] = count
-        for s in range(i + 1, len(site_owner)):
-            dx = site[s, 0] - site[i, 0]
-            dy = site[s, 1] - site[i, 1]
-            dz = site[s, 2] - site[i, 2]
+        x, y, z = site[i, 0], site[i, 1], site[i, 2]
+        for s in range(i + 1, last_site[i]):
+            dx = site[s, 0] - x
+            dy = site[s, 1] - y
+            dz = site[s, 2] - z
             if dx * dx + dy * dy + dz * dz >= reach2:
                 continue
             owner = site_owner[s]
@@ -46,18 +47,27 @@ def _list_pairs(site, site_owner, free, reach, start, neighbor):
     return count
 
 
+@njit(cache=True, error_model="numpy", fastmath={"contract"}, inline="always")
+def _cubic(table, m, k, p):
+    """Value and slope per knot spacing of function k of a table between knots m and m + 1."""
+    value, slope, rise = table[m, k], table[m, k + 1], table[m + 1, k] - table[m, k]
+    c2 = 3.0 * rise - 2.0 * slope - table[m + 1, k + 1]
+    c3 = slope + table[m + 1, k + 1] - 2.0 * rise
+    return value + p * (slope + p * (c2 + p * c3)), slope + p * (2.0 * c2 + 3.0 * p * c3)
+
+
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
 def _pair_functions(
-    site, site_owner, species, start, neighbor, cutoff, step, table, density, slope
+    site, site_owner, species, start, neighbor, cutoff, step, table, symmetric, density, slope
 ):
     """Add the pairs' densities to `density`, keep their slopes, return their energy in eV."""
     free = len(start) - 1
-    inverse, last = 1.0 / step, table.shape[2] - 1
+    inverse, last = 1.0 / step, table.shape[2] - 2
     cutoff2 = cutoff * cutoff
     energy = 0.0
     for i in range(free):
         x, y, z = site[i, 0], site[i, 1], site[i, 2]
-        functions = table[species[i]]
+        kind = species[i]
         own = 0.0
         for k in range(start[i], start[i + 1]):
             s = neighbor[k]
@@ -67,20 +77,23 @@ def _pair_functions(
                 slope[k, 0] = slope[k, 1] = slope[k, 2] = 0.0
                 continue
             owner = site_owner[s]
+            other = species[owner]
             r = np.sqrt(r2)
+            per_distance = 1.0 / r
             m = min(int(r * inverse), last)
             p = r * inverse - m
-            c = functions[species[owner], m]
-            own += c[0, 0] + p * (c[0, 1] + p * (c[0, 2] + p * c[0, 3]))
-            density[owner] += c[1, 0] + p * (c[1, 1] + p * (c[1, 2] + p * c[1, 3]))
-            per_distance = 1.0 / r
-            phi = (c[2, 0] + p * (c[2, 1] + p * (c[2, 2] + p * c[2, 3]))) * per_distance
-            energy += phi
+            value, rise = _cubic(table[kind, other], m, 0, p)
+            own += value
             scale = inverse * per_distance
-            slope[k, 0] = (c[0, 1] + p * (2.0 * c[0, 2] + 3.0 * p * c[0, 3])) * scale
-            slope[k, 1] = (c[1, 1] + p * (2.0 * c[1, 2] + 3.0 * p * c[1, 3])) * scale
-            rphi_slope = (c[2, 1] + p * (2.0 * c[2, 2] + 3.0 * p * c[2, 3])) * inverse
-            slope[k, 2] = (rphi_slope - phi) * per_distance * per_distance
+            slope[k, 0] = rise * scale
+            if not symmetric:
+                value, rise = _cubic(table[other, kind], m, 0, p)
+            density[owner] += value
+            slope[k, 1] = rise * scale
+            value, rise = _cubic(table[kind, other], m, 2, p)
+            phi = value * per_distance
+            energy += phi
+            slope[k, 2] = (rise * inverse - phi) * per_distance * per_distance
         density[i] += own
     return energy
 
@@ -137,6 +150,19 @@ def _furthest(position, listed):
     return longest
 
 
+class Workspace:
+    """Memory for the slopes of one region's pairs at a time."""
+
+    def __init__(self) -> None:
+        self._slopes = np.empty((0, 3))
+
+    def slopes(self, pairs: int) -> np.ndarray:
+        """An array (at least pairs, 3) of no set content."""
+        if len(self._slopes) < pairs:
+            self._slopes = np.empty((pairs, 3))
+        return self._slopes
+
+
 class RegionForces:
     """Energy and forces of one region, with a pair list that is renewed when atoms have moved.
 
@@ -147,6 +173,7 @@ class RegionForces:
         region: the region.
         tables: the potential.
         density: (atoms of the structure,), densities of the unperturbed structure.
+        workspace: shared by the regions of a core, so that it stays in the cache.
         skin: how far beyond the cutoff pairs are listed, Å.
         travel: how far an atom may go from its start, Å.
     """
@@ -157,6 +184,7 @@ class RegionForces:
         tables: PackedTables,
         density: np.ndarray,
         *,
+        workspace: "Workspace",
         skin: float,
         travel: float,
     ):
@@ -165,7 +193,9 @@ class RegionForces:
         self._site = region.site_offset.copy()
         self._start = np.zeros(region.free + 1, dtype=np.int64)
         self._neighbor = np.empty(0, dtype=np.int32)
-        self._slope = np.empty((0, 3))
+        self._workspace = workspace
+        distance = np.linalg.norm(region.site_position(region.position), axis=1)
+        self._site_distance = np.maximum.accumulate(distance[region.free :])
         self._embedding_energy = np.empty(len(region.owners))
         self._embedding_slope = np.empty(len(region.owners))
         self._listed = np.full_like(region.position, np.inf)
@@ -181,7 +211,7 @@ class RegionForces:
         region, tables = self._region, self._tables
         _place_sites(position, region.site_owner, region.site_offset, self._site)
         if _furthest(position, self._listed) > (0.5 * self._skin) ** 2:
-            self._renew_list()
+            self._renew_list(position)
             self._listed = position.copy()
             self.inside = _furthest(position, region.position) < self._travel2
         density = self._background.copy()
@@ -194,19 +224,23 @@ class RegionForces:
             tables.cutoff,
             tables.distance_step,
             tables.pair,
+            tables.symmetric,
             density,
-            self._slope,
+            self._workspace.slopes(len(self._neighbor)),
         )
         return density, energy
 
-    def _renew_list(self) -> None:
+    def _renew_list(self, position: np.ndarray) -> None:
         region = self._region
         reach = self._tables.cutoff + self._skin
-        arguments = (self._site, region.site_owner, region.free, reach, self._start)
+        # Sites stand in the order of their distance at the start, when none had moved.
+        moved = 2.0 * np.sqrt(_furthest(position, region.position))
+        outer = np.linalg.norm(region.position, axis=1) + reach + moved
+        last = region.free + np.searchsorted(self._site_distance, outer)
+        arguments = (self._site, region.site_owner, last, region.free, reach, self._start)
         count = _list_pairs(*arguments, self._neighbor)
         if count > len(self._neighbor):
             self._neighbor = np.empty(count + count // 8, dtype=np.int32)
-            self._slope = np.empty((len(self._neighbor), 3))
             _list_pairs(*arguments, self._neighbor)
 
     def __call__(self, position: np.ndarray) -> tuple[float, np.ndarray]:
@@ -228,7 +262,7 @@ class RegionForces:
             region.site_owner,
             self._start,
             self._neighbor,
-            self._slope,
+            self._workspace.slopes(len(self._neighbor)),
             self._embedding_slope,
             force,
         )
@@ -244,10 +278,9 @@ class RegionForces:
 def _sum_densities(source, target, distance, species, step, table, density):
     for k in range(len(source)):
         i, j = source[k], target[k]
-        m = min(int(distance[k] / step), table.shape[2] - 1)
+        m = min(int(distance[k] / step), table.shape[2] - 2)
         p = distance[k] / step - m
-        c = table[species[i], species[j], m, 0]
-        density[i] += c[0] + p * (c[1] + p * (c[2] + p * c[3]))
+        density[i] += _cubic(table[species[i], species[j]], m, 0, p)[0]
 
 
 def structure_densities(atoms: Atoms, species: np.ndarray, tables: PackedTables) -> np.ndarray:

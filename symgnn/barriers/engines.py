@@ -9,7 +9,7 @@ from typing import Protocol as Interface
 import numpy as np
 from ase import Atoms
 
-from symgnn.barriers.eam import RegionForces, structure_densities
+from symgnn.barriers.eam import RegionForces, Workspace, structure_densities
 from symgnn.barriers.regions import Surroundings
 from symgnn.barriers.tables import pack
 from symgnn.errors import InputError
@@ -70,7 +70,7 @@ class RegionEngine:
         radius: float,
         skin: float = 0.5,
         travel: float = 4.0,
-        batch: int = 16,
+        batch: int = 32,
     ):
         check_elements(potential, atoms.get_chemical_symbols())
         if potential.style not in EAM_STYLES.values():
@@ -78,6 +78,7 @@ class RegionEngine:
         tables = pack(read_eam(potential))
         species = np.array([potential.elements.index(s) for s in atoms.get_chemical_symbols()])
         self._tables, self._skin, self._travel = tables, skin, travel
+        self._workspace = Workspace()
         self._density = structure_densities(atoms, species, tables)
         self._surroundings = Surroundings(
             atoms, radius=radius, reach=tables.cutoff + skin + travel, species=species
@@ -89,7 +90,12 @@ class RegionEngine:
         """Open a search at an atom; the target is the first of its free atoms."""
         region = self._surroundings.region(target)
         forces = RegionForces(
-            region, self._tables, self._density, skin=self._skin, travel=self._travel
+            region,
+            self._tables,
+            self._density,
+            workspace=self._workspace,
+            skin=self._skin,
+            travel=self._travel,
         )
         return _RegionSearch(forces, region.atoms, region.position)
 

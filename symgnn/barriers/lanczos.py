@@ -64,12 +64,13 @@ class LanczosBatch:
         """The vectors along which forces are wanted next, (rows, dimension)."""
         return self.basis[rows, self._count[rows]]
 
-    def extend(self, rows: Tensor, product: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def extend(self, rows: Tensor, product: Tensor, limit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Take in H q of the newest vectors.
 
         Args:
             rows: searches, (rows,).
             product: (rows, dimension), eV/Å².
+            limit: (rows,), vectors at which to end, at most those of the basis.
 
         Returns:
             which of the rows are done (mask), their lowest eigenvalues and eigenvectors so far.
@@ -84,6 +85,7 @@ class LanczosBatch:
             done[member], value[member], vector[member] = self._extend_equal(
                 some, product[member], count
             )
+        done |= counts + 1 >= limit
         return done, value, vector
 
     def _extend_equal(

@@ -42,6 +42,13 @@ class Region:
         """Number of free atoms."""
         return len(self.atoms)
 
+    def site_position(self, position: np.ndarray) -> np.ndarray:
+        """Places of all sites (sites, 3), Å, where the free atoms are at `position`."""
+        moving = self.site_owner < self.free
+        place = self.site_offset.copy()
+        place[moving] += position[self.site_owner[moving]]
+        return place
+
 
 class Surroundings:
     """Finds the atoms and images around any atom of a structure.
@@ -108,7 +115,7 @@ class Surroundings:
             atoms=atom[primary],
             position=vector[primary],
             owners=owners,
-            owner_species=self._species[owners],
-            site_owner=site_owner,
+            owner_species=self._species[owners].astype(np.int32),
+            site_owner=site_owner.astype(np.int32),
             site_offset=offset,
         )

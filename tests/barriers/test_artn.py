@@ -1,8 +1,8 @@
 """ARTn on a surface where every saddle is known.
 
-E = a (1 - cos x) + b (1 - cos y) + c z²/2 has minima at whole multiples of 2π in x and y; around the
-origin lie the saddles (±π, 0) of height 2a and (0, ±π) of height 2b, with curvatures -a and -b, and
-maxima of the plane at (±π, ±π).
+E = a (1 - cos x) + b (1 - cos y) + c z²/2 has minima at whole multiples of 2π in x and y; around
+the origin lie the saddles (±π, 0) of height 2a and (0, ±π) of height 2b, with curvatures -a and
+-b, and maxima of the plane at (±π, ±π).
 """
 
 import numpy as np

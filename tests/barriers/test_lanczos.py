@@ -26,7 +26,7 @@ def iterate(matrix: torch.Tensor, start: torch.Tensor, vectors: int, tolerance: 
     waiting = rows
     while len(waiting):
         product = (matrix[waiting] * batch.newest(waiting).unsqueeze(1)).sum(-1)
-        done, value, vector = batch.extend(waiting, product)
+        done, value, vector = batch.extend(waiting, product, torch.full((len(waiting),), vectors))
         values[waiting[done]], eigenvectors[waiting[done]] = value[done], vector[done]
         waiting = waiting[~done]
     return values, eigenvectors

@@ -1,0 +1,113 @@
+"""A journal gives back what was written to it, whatever happened to its file."""
+
+import os
+
+import numpy as np
+import pytest
+
+from symgnn.barriers.journal import Journal
+from symgnn.barriers.searches import Event
+from symgnn.errors import InputError
+
+WORK = {"seed": 1, "structure": "abc"}
+
+
+def event(search: int) -> Event:
+    generator = np.random.default_rng(search)
+    displacement = generator.normal(size=(4, 3)).astype("<f4")
+    return Event(
+        atom=7,
+        search=search,
+        status=0,
+        barrier=generator.random(),
+        curvature=-1.0,
+        force_max=0.01,
+        final_energy=float("nan"),
+        connected=True,
+        displacement_max=1.0,
+        target_displacement=0.5,
+        force_evaluations=300,
+        saddle_evaluations=200,
+        lanczos_evaluations=100,
+        moved_atoms=np.arange(4, dtype="<i4"),
+        saddle_displacement=displacement,
+        final_displacement=2 * displacement,
+    )
+
+
+def assert_same(one: Event, other: Event) -> None:
+    for name, value in vars(one).items():
+        np.testing.assert_array_equal(value, getattr(other, name), err_msg=name)
+
+
+def written(path, count: int) -> None:
+    with Journal(path, WORK) as journal:
+        for search in range(count):
+            journal.add(event(search))
+
+
+def test_events_come_back_to_the_last_digit(tmp_path) -> None:
+    path = tmp_path / "journal"
+    written(path, 3)
+    with Journal(path, WORK) as journal:
+        assert sorted(journal.events) == [(7, 0), (7, 1), (7, 2)]
+        for search in range(3):
+            assert_same(journal.events[7, search], event(search))
+
+
+@pytest.mark.parametrize("cut", [1, 40, 200])
+def test_a_torn_end_costs_one_search(tmp_path, cut) -> None:
+    path = tmp_path / "journal"
+    written(path, 3)
+    os.truncate(path, path.stat().st_size - cut)
+    with Journal(path, WORK) as journal:
+        assert sorted(journal.events) == [(7, 0), (7, 1)]
+        journal.add(event(2))
+    with Journal(path, WORK) as journal:
+        assert sorted(journal.events) == [(7, 0), (7, 1), (7, 2)]
+
+
+def test_a_damaged_line_costs_only_itself(tmp_path) -> None:
+    path = tmp_path / "journal"
+    written(path, 3)
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[2] = lines[2].replace(b'"barrier": 0.', b'"barrier": 9.')
+    path.write_bytes(b"".join(lines))
+    with Journal(path, WORK) as journal:
+        assert sorted(journal.events) == [(7, 0), (7, 2)]
+
+
+def test_a_journal_of_other_work_is_not_used(tmp_path) -> None:
+    path = tmp_path / "journal"
+    written(path, 2)
+    with Journal(path, {**WORK, "seed": 2}) as journal:
+        assert journal.events == {}
+
+
+def test_a_second_copy_is_kept_off(tmp_path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, WORK), pytest.raises(InputError, match="another process is at this work"):
+        Journal(path, WORK)
+    written(path, 1)
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path, WORK)
+    journal.add(event(0))
+    write, calls = os.write, []
+
+    def full(file: int, data: bytes) -> int:
+        calls.append(data)
+        if len(calls) > 1:
+            raise OSError(28, "No space left on device")
+        return write(file, data[:50])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            journal.add(event(1))
+    journal.add(event(2))
+    journal.close()
+    with Journal(path, WORK) as again:
+        assert sorted(again.events) == [(7, 0), (7, 2)]

@@ -1,0 +1,234 @@
+"""The barriers stage: the same bytes however the work is cut, stopped, or handed out."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from symgnn import cli, fields
+from symgnn.barriers.artn import Protocol
+from symgnn.barriers.engines import LammpsEngine, RegionEngine
+from symgnn.barriers.events import duplicates, merge_events, read_columns, read_events
+from symgnn.barriers.searches import Searches, push_generator
+from symgnn.barriers.stage import chosen_atoms, shard_of
+from symgnn.errors import InputError
+from symgnn.structures import write_structure
+
+OPTIONS = ("--potential", "Cu-Zr-2009", "--atoms", "3", "--searches", "2", "--radius", "8")
+
+
+@pytest.fixture(scope="module")
+def glass(relaxed: Atoms, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("glass") / "glass.xyz"
+    write_structure(path, relaxed)
+    return path
+
+
+def command(glass: Path, output: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "symgnn.cli", "barriers", str(glass), *options, "-o", str(output)]
+
+
+def exit_code(monkeypatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["symgnn", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code
+
+
+@pytest.fixture(scope="module")
+def whole(glass: Path, tmp_path_factory) -> Path:
+    """All searches in one go."""
+    output = tmp_path_factory.mktemp("whole") / "events.h5"
+    subprocess.run(command(glass, output, *OPTIONS), check=True, capture_output=True)
+    return output
+
+
+def test_events_obey_their_meaning(whole: Path, relaxed: Atoms) -> None:
+    columns = read_columns(whole)
+    converged = columns[fields.STATUS] == 0
+    assert converged.sum() >= 4
+    assert (columns[fields.BARRIER][converged] > 0).all()
+    assert (columns[fields.CURVATURE][converged] < 0).all()
+    assert (columns[fields.FORCE_MAX][converged] < 0.05).all()
+    assert np.isnan(columns[fields.BARRIER][~converged]).all()
+    connected = columns[fields.CONNECTED] == 1
+    assert (
+        columns[fields.FINAL_ENERGY][connected] < columns[fields.BARRIER][connected] + 1e-6
+    ).all()
+    with h5py.File(whole) as file:
+        atoms = file[fields.ATOMS]
+        assert len(atoms[fields.BARRIER_MEAN]) == len(relaxed)
+        assert atoms[fields.SEARCHES][:].sum() == 6
+        for atom in np.unique(columns[fields.ATOM]):
+            mine = converged & (columns[fields.ATOM] == atom)
+            expected = columns[fields.BARRIER][mine].mean() if mine.any() else np.nan
+            np.testing.assert_allclose(atoms[fields.BARRIER_MEAN][atom], expected)
+
+
+def test_a_saddle_is_one_of_the_full_system(whole: Path, relaxed: Atoms, cu_zr) -> None:
+    """LAMMPS on all atoms: the energy at the kept displacements is near the barrier."""
+    from symgnn.lammps_interface import LammpsForces
+
+    event = next(e for e in read_events(whole) if e.status == 0)
+    with LammpsForces(relaxed, cu_zr) as forces:
+        start, _ = forces.energy_and_forces(relaxed.positions)
+        position = relaxed.positions.copy()
+        position[event.moved_atoms] += event.saddle_displacement
+        energy, _ = forces.energy_and_forces(position)
+    # atoms that moved less than 0.1 Å are not kept, so this is a neighbour of the saddle
+    assert energy - start == pytest.approx(event.barrier, abs=1.5)
+
+
+def test_shards_merge_to_the_same_bytes(glass, whole, tmp_path) -> None:
+    shards = [tmp_path / f"shard-{k}.h5" for k in range(2)]
+    for k, shard in enumerate(shards):
+        subprocess.run(
+            command(glass, shard, *OPTIONS, "--shard", f"{k}/2"), check=True, capture_output=True
+        )
+    merge_events(shards[::-1], tmp_path / "merged.h5")
+    assert (tmp_path / "merged.h5").read_bytes() == whole.read_bytes()
+    with pytest.raises(InputError, match="is in another shard too"):
+        merge_events([shards[0], shards[0]], tmp_path / "twice.h5")
+
+
+def test_two_ranks_give_the_same_bytes(glass, whole, tmp_path) -> None:
+    mpiexec = Path(sys.executable).with_name("mpiexec")
+    if not mpiexec.exists():
+        pytest.skip("mpiexec is not beside this Python")
+    output = tmp_path / "events.h5"
+    subprocess.run(
+        [str(mpiexec), "-n", "2", *command(glass, output, *OPTIONS)],
+        check=True,
+        capture_output=True,
+    )
+    assert output.read_bytes() == whole.read_bytes()
+
+
+def test_a_killed_run_goes_on_and_repeats_nothing(glass, whole, tmp_path) -> None:
+    output = tmp_path / "events.h5"
+    journal = Path(f"{output}.journal")
+    process = subprocess.Popen(command(glass, output, *OPTIONS), stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        if journal.exists() and journal.read_bytes().count(b"\n") >= 2:
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    process.wait()
+    before = journal.read_bytes()
+    subprocess.run(command(glass, output, *OPTIONS), check=True, capture_output=True)
+    assert output.read_bytes() == whole.read_bytes()
+    kept = before[: before.rfind(b"\n") + 1]
+    assert journal.read_bytes().startswith(kept)
+    assert journal.read_bytes().count(b"\n") == 1 + 6
+
+
+def test_more_searches_keep_those_that_are_done(glass, whole, tmp_path, monkeypatch) -> None:
+    output = tmp_path / "events.h5"
+    fewer = [*OPTIONS[:4], "--searches", "1", *OPTIONS[6:]]
+    subprocess.run(command(glass, output, *fewer), check=True, capture_output=True)
+    first = Path(f"{output}.journal").read_bytes()
+    subprocess.run(command(glass, output, *OPTIONS), check=True, capture_output=True)
+    assert Path(f"{output}.journal").read_bytes().startswith(first)
+    assert output.read_bytes() == whole.read_bytes()
+
+
+def test_the_time_budget_ends_with_75_and_no_output(glass, tmp_path, monkeypatch) -> None:
+    output = tmp_path / "events.h5"
+    arguments = command(glass, output, *OPTIONS, "--time-budget", "0")[3:]
+    assert exit_code(monkeypatch, *arguments) == 75
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--potential", "absent.eam.fs"), "no such potential"),
+        (("--potential", "Cu-Zr-2009", "--atoms", "0"), "must be from 1 to 128"),
+        (("--potential", "Cu-Zr-2009", "--atoms", "5:500"), "within 0:128"),
+        (("--potential", "Cu-Zr-2009", "--atoms", "few"), "must be all, a number N or a range"),
+        (("--potential", "Cu-Zr-2009", "--shard", "2/2"), "i from 0 to n - 1"),
+        (("--potential", "Cu-Zr-2009", "--engine", "magic"), "auto, region or lammps"),
+        (("--potential", "Cu-Zr-2009", "--label", "best"), "all, target, connected"),
+        (("--potential", "Cu-Zr-2009", "--searches", "0"), ""),
+    ],
+)
+def test_bad_options_end_with_2(glass, tmp_path, monkeypatch, capsys, options, message) -> None:
+    output = tmp_path / "events.h5"
+    assert exit_code(monkeypatch, "barriers", str(glass), *options, "-o", str(output)) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_structure_off_its_minimum_is_refused(tmp_path, monkeypatch, capsys, disordered) -> None:
+    path = tmp_path / "hot.xyz"
+    write_structure(path, disordered)
+    code = exit_code(monkeypatch, "barriers", str(path), *OPTIONS, "-o", str(tmp_path / "e.h5"))
+    assert code == 2
+    assert "largest force" in capsys.readouterr().err
+
+
+def test_an_unknown_element_is_refused(tmp_path, monkeypatch, capsys) -> None:
+    path = tmp_path / "al.xyz"
+    write_structure(path, bulk("Al", cubic=True).repeat(3))
+    code = exit_code(monkeypatch, "barriers", str(path), *OPTIONS, "-o", str(tmp_path / "e.h5"))
+    assert code == 2
+    assert "element Al" in capsys.readouterr().err
+
+
+def test_the_choice_of_atoms_is_seeded_and_nested() -> None:
+    few, more = chosen_atoms("20", 500, seed=3), chosen_atoms("60", 500, seed=3)
+    assert set(few) <= set(more)
+    assert not np.array_equal(few, chosen_atoms("20", 500, seed=4))
+    np.testing.assert_array_equal(chosen_atoms("4:9", 500, seed=0), np.arange(4, 9))
+    parts = [shard_of(more, f"{k}/7") for k in range(7)]
+    np.testing.assert_array_equal(np.concatenate(parts), more)
+
+
+def test_pushes_depend_on_seed_structure_atom_and_search_only() -> None:
+    base = push_generator(1, "s", 2, 3).normal(size=5)
+    np.testing.assert_array_equal(base, push_generator(1, "s", 2, 3).normal(size=5))
+    for other in ((2, "s", 2, 3), (1, "t", 2, 3), (1, "s", 3, 3), (1, "s", 2, 4)):
+        assert not np.array_equal(base, push_generator(*other).normal(size=5))
+
+
+def test_lammps_and_a_region_of_all_atoms_find_the_same_saddle(relaxed, cu_zr) -> None:
+    """The reference engine against the compiled one, on the same atoms and pushes."""
+    protocol = Protocol(force_tolerance=0.002, push_step=0.5)
+    found = []
+    for engine in (LammpsEngine(relaxed, cu_zr), RegionEngine(relaxed, cu_zr, radius=20.0)):
+        found.extend(Searches(relaxed, engine, protocol=protocol, seed=0).run([(40, 1)]))
+    reference, compiled = found
+    assert reference.status == compiled.status == 0
+    # both are within F²/2k of the saddle
+    assert compiled.barrier == pytest.approx(reference.barrier, abs=1e-3)
+    assert compiled.curvature == pytest.approx(reference.curvature, rel=0.02)
+
+
+def test_equal_saddles_of_an_atom_count_once() -> None:
+    columns = {
+        fields.ATOM: np.array([0, 0, 0, 1]),
+        fields.BARRIER: np.array([1.0, 1.0004, 1.2, 1.0]),
+        fields.FINAL_ENERGY: np.array([0.1, 0.1, 0.1, 0.1]),
+        fields.DISPLACEMENT_MAX: np.array([0.9, 0.91, 0.9, 0.9]),
+    }
+    np.testing.assert_array_equal(duplicates(columns), [False, True, False, False])
+
+
+def test_a_second_copy_says_so(glass, tmp_path) -> None:
+    import fcntl
+
+    output = tmp_path / "events.h5"
+    journal = os.open(f"{output}.journal", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(journal, fcntl.LOCK_EX)
+    result = subprocess.run(command(glass, output, *OPTIONS), capture_output=True, text=True)
+    os.close(journal)
+    assert result.returncode == 2
+    assert "another process is at this work" in result.stderr
