@@ -103,17 +103,19 @@ CODE = {
 
 @pytest.fixture(scope="module")
 def planned_after(repository, finished, tmp_path_factory):
-    """What a dry run wants with changed packages: module -> text added to it -> jobs."""
+    """What a dry run wants in changed repositories: (module, text added to it) -> jobs."""
 
     def plan(edit: tuple[str, str]) -> set[str]:
         module, text = edit
-        copy = tmp_path_factory.mktemp("package")
+        copy = tmp_path_factory.mktemp("repository")
         ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(repository / "symgnn", copy / "symgnn", ignore=ignored)
-        (copy / "resources").symlink_to(repository / "resources")
+        for name in ("symgnn", "workflow"):
+            shutil.copytree(repository / name, copy / name, ignore=ignored)
+        for name in ("Snakefile", "config.yaml", "resources"):
+            (copy / name).symlink_to(repository / name)
         path = copy / "symgnn" / module
         path.write_text(path.read_text() + text)
-        return replace(finished, environment={"PYTHONPATH": str(copy)}).planned()
+        return replace(finished, repository=copy).planned()
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         edits = [(module, "\nADDED_BY_A_TEST = 1\n") for module in CODE]

@@ -181,7 +181,7 @@ def test_a_walltime_ends_nothing(cluster, walltime):
     assert entries[-1]["slurm_job"] == last["JobId"]
     thermo = (walltime.workflow.results / "glasses" / f"{GLASS}.thermo.csv").read_text()
     rows = [tuple(line.split(",")[:2]) for line in thermo.splitlines()]  # stage, step
-    assert len(rows) == len(set(rows)) > 1000
+    assert len(rows) == len(set(rows)) > 100
 
 
 def test_everything_from_nothing_to_the_report(whole):
