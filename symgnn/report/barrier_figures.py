@@ -11,7 +11,14 @@ from symgnn.report.glasses import grouped
 from symgnn.report.inputs import Events, Glass
 from symgnn.report.page import Figure, figure
 from symgnn.report.statistics import bins, pearson
-from symgnn.report.style import INK, RATE_AXIS, SOFT_INK, empty_plot, ordered_color, species_color
+from symgnn.report.style import (
+    INK,
+    SOFT_INK,
+    empty_plot,
+    ordered_color,
+    rate_axis,
+    species_color,
+)
 from symgnn.report.words import count, decimal, listing, share
 
 CONVERGED = "converged"  # name of the status of a search that reached a saddle
@@ -153,7 +160,7 @@ def trend_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> list[Fig
     error = np.array([_error_of_mean(one) for one in known])
     panels = []
     for x, title, options in (
-        (rate, "cooling rate, K/s", RATE_AXIS),
+        (rate, "cooling rate, K/s", rate_axis(rate)),
         (energy, "energy, eV/atom", {}),
     ):
         plot = empty_plot(title, "mean barrier, eV", xaxis=options)

@@ -65,14 +65,14 @@ def range_sentence(ranges: dict[str, Estimate]) -> str:
     """Whether edges at middle range are important more often than near ones, and by how much."""
     near, middle = RANGES["near"][1], RANGES["middle"][1]
     names = {
-        "near": f"one nearer than {near:g} Å",
-        "middle": f"one at {near:g} to {middle:g} Å",
-        "far": "one farther away",
+        "near": f"nearer than {near:g} Å",
+        "middle": f"at {near:g} to {middle:g} Å",
+        "far": "farther away",
     }
+    known = [key for key in names if np.isfinite(ranges[key].value)]
     shown = [
-        f"{name} {interval(ranges[key], 1)} times"
-        for key, name in names.items()
-        if np.isfinite(ranges[key].value)
+        f"{interval(ranges[key], 1)} times {'as often ' if key == known[0] else ''}{names[key]}"
+        for key in known
     ]
     verdict = {
         "above": "Edges at middle range are more important than near ones",
@@ -80,7 +80,7 @@ def range_sentence(ranges: dict[str, Estimate]) -> str:
         "undecided": "Whether near edges or those at middle range are more important is undecided",
     }[ranges["middle less near"].compared_with(0.0)]
     return (
-        f"{verdict}: as often as an edge drawn at random is among the {TOP} most important, "
+        f"{verdict}: compared with a random edge, an edge is among the {TOP} most important "
         f"{listing(shown)} (95 % intervals over atoms)."
     )
 

@@ -14,7 +14,7 @@ from symgnn.analysis.transition import glass_transition
 from symgnn.analysis.voronoi import ICOSAHEDRON, commonest_indices, voronoi_indices
 from symgnn.report.inputs import Glass
 from symgnn.report.page import Figure, Table, figure
-from symgnn.report.style import RATE_AXIS, SOFT_INK, empty_plot, species_color
+from symgnn.report.style import SOFT_INK, empty_plot, rate_axis, species_color
 from symgnn.report.words import MISSING, count, decimal, listing, mean_and_spread
 
 MOST_INDICES = 8  # Voronoi indices in a figure
@@ -155,13 +155,14 @@ def _table(groups: Mapping[str, Sequence[Checks]]) -> Table:
 def _rate_figure(checks: Sequence[Checks]) -> Figure:
     symbols = _symbols(checks)
     colors = {EVERY: SOFT_INK} | {symbol: species_color(symbol) for symbol in symbols}
-    shares = empty_plot("cooling rate, K/s", "full icosahedra, %", xaxis=RATE_AXIS)
+    x_axis = rate_axis(one.glass.cooling_rate for one in checks)
+    shares = empty_plot("cooling rate, K/s", "full icosahedra, %", xaxis=x_axis)
     for name, color in colors.items():
         _points(shares, checks, [100 * one.icosahedra(name) for one in checks], color)
     panels = [shares]
     caption = "Share of atoms at the centre of full icosahedra against the cooling rate"
     if any(np.isfinite(one.transition) for one in checks):
-        transition = empty_plot("cooling rate, K/s", "glass transition, K", xaxis=RATE_AXIS)
+        transition = empty_plot("cooling rate, K/s", "glass transition, K", xaxis=x_axis)
         _points(transition, checks, [one.transition for one in checks], SOFT_INK)
         panels.append(transition)
         caption += ", and the glass transition from the kink in the energy of the quench"

@@ -16,7 +16,7 @@ from symgnn.analysis.trend import rate_trend
 from symgnn.report import glass_checks
 from symgnn.report.inputs import Glass
 from symgnn.report.page import Figure, Section, Table, figure
-from symgnn.report.style import RATE_AXIS, SOFT_INK, empty_plot, ordered_color, pair_color
+from symgnn.report.style import SOFT_INK, empty_plot, ordered_color, pair_color, rate_axis
 from symgnn.report.words import (
     MISSING,
     count,
@@ -164,7 +164,8 @@ def _against_rate(
     glasses: Sequence[Glass], colors: dict[str, str], key: str, title: str
 ) -> go.Figure:
     """A number of each glass against its cooling rate, one colour a composition."""
-    plot = empty_plot("cooling rate, K/s", title, xaxis=RATE_AXIS)
+    x_axis = rate_axis(glass.cooling_rate for glass in glasses)
+    plot = empty_plot("cooling rate, K/s", title, xaxis=x_axis)
     for composition, color in colors.items():
         chosen = [g for g in glasses if g.composition == composition]
         rate = np.array([glass.cooling_rate for glass in chosen])

@@ -190,37 +190,39 @@ def _prediction_panel(
 
 
 def _training_figure(trainings: Sequence[Training]) -> Figure:
-    choices = {}
-    for model, runs in by_model(trainings).items():
-        loss = empty_plot("epoch", "loss, standardised squared error", yaxis={"type": "log"})
-        score = empty_plot("epoch", "Pearson's r on validation")
-        for one in runs:
-            history = one.history
-            for plot, column, color in (
-                (loss, "loss", SPLIT_COLORS["train"]),
-                (loss, "validation_mse", SPLIT_COLORS["validation"]),
-                (score, "validation_pearson", SPLIT_COLORS["validation"]),
-            ):
-                if column in history:
-                    line = {"color": color, "width": 1.3}
-                    plot.add_scatter(
-                        x=history["epoch"],
-                        y=history[column],
-                        mode="lines",
-                        line=line,
-                        name=one.name,
-                    )
-            mark = {"color": INK, "width": 1, "dash": "dot"}
-            for plot in (loss, score):
-                plot.add_vline(x=one.run.epoch, line=mark, opacity=0.6)
-        choices[model] = [loss, score]
+    choices = {
+        model: [
+            _history_panel(runs, *what)
+            for what in (
+                ("loss", "training loss", "train", "log"),
+                ("validation_mae", "validation MAE, eV", "validation", "linear"),
+                ("validation_pearson", "validation r", "validation", "linear"),
+            )
+            if any(what[0] in one.history for one in runs)
+        ]
+        for model, runs in by_model(trainings).items()
+    }
     caption = (
-        "Training: loss on the training glasses and squared error on the validation glasses (both "
-        "in units of the labels' variance), and the correlation on the validation glasses. A "
-        "dotted line marks the epoch that was kept, one for each run."
+        "Training, a line a run: loss on the training glasses (squared error in units of the "
+        "labels' variance), mean absolute error and Pearson's r on the validation glasses. A "
+        "dotted line marks the epoch that was kept."
     )
     legend = [(split, SPLIT_COLORS[split]) for split in ("train", "validation")]
     return Figure("training", caption, choices, "Model", legend)
+
+
+def _history_panel(
+    runs: Sequence[Training], column: str, title: str, split: str, kind: str
+) -> go.Figure:
+    plot = empty_plot("epoch", title, 280, yaxis={"type": kind})
+    for one in runs:
+        if column in one.history:
+            x, y = one.history["epoch"], one.history[column]
+            line = {"color": SPLIT_COLORS[split], "width": 1.3}
+            plot.add_scatter(x=x, y=y, mode="lines", line=line, name=one.name)
+        mark = {"color": INK, "width": 1, "dash": "dot"}
+        plot.add_vline(x=one.run.epoch, line=mark, opacity=0.6)
+    return plot
 
 
 def _run_table(trainings: Sequence[Training]) -> Table:

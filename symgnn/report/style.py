@@ -1,9 +1,13 @@
 """Colours, fonts and axes that all figures of a report share."""
 
+import math
+from collections.abc import Iterable
 from itertools import pairwise
 
 import plotly.graph_objects as go
 from ase.data import chemical_symbols
+
+from symgnn.report.words import power_of_ten
 
 INK, SOFT_INK, RULE = "#1f2933", "#5f6b76", "#d5dae0"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', Arial, sans-serif"
@@ -13,7 +17,7 @@ SPECIES_COLORS = {"Cu": "#c2672b", "Zr": "#2f6d9e", "Al": "#8a8f99", "Ni": "#3d8
 SPECIES_COLORS |= {"Ag": "#7d6bb3", "Ti": "#a2476b", "Fe": "#9a5b34", "Mg": "#4f9a94"}
 MORE_COLORS = ("#b8860b", "#6a7f2e", "#8c4a8c", "#3f5f8a", "#a0522d", "#2e8b8b", "#7a6652")
 SERIES = ("#2f5d8a", "#c77f1a", "#3d8b57", "#a2476b", "#7d6bb3", "#5f6b76", "#4f9a94", "#9a5b34")
-RATE_AXIS = {"type": "log", "dtick": 1, "exponentformat": "power"}  # cooling rates
+MOST_RATES = 8  # cooling rates that an axis names one by one
 SPLIT_COLORS = {"train": "#8794a1", "validation": "#c77f1a", "test": "#1f7a5c"}
 IMPORTANCE_SCALE = ((0.0, "#e3d9c6"), (0.35, "#e0a96d"), (0.7, "#c2452d"), (1.0, "#6b0f1a"))
 ORDERED_SCALE = ((0.0, "#1d3557"), (0.5, "#5b8fa8"), (1.0, "#e0a458"))
@@ -72,6 +76,14 @@ def empty_plot(x_title: str, y_title: str, height: int = 340, **layout: object) 
     x_axis = axis(x_title, **layout.pop("xaxis", {}))
     y_axis = axis(y_title, **layout.pop("yaxis", {}))
     return go.Figure(layout={"xaxis": x_axis, "yaxis": y_axis, "height": height, **layout})
+
+
+def rate_axis(rates: Iterable[float]) -> dict:
+    """A logarithmic axis of cooling rates, K/s, with a tick at each rate that occurs."""
+    known = sorted({rate for rate in rates if math.isfinite(rate)})
+    if len(known) > MOST_RATES:
+        return {"type": "log", "dtick": 1, "exponentformat": "power"}
+    return {"type": "log", "tickvals": known, "ticktext": [power_of_ten(rate) for rate in known]}
 
 
 def shared_layout() -> dict:

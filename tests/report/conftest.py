@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from ase import Atoms
 from ase.build import bulk
+from typer.testing import CliRunner
 
 from symgnn import fields
 from symgnn.barriers.artn import Status
@@ -23,6 +25,7 @@ from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import edges, glass_graph
 from symgnn.provenance import provenance
 from symgnn.report.assembly import Inputs, assemble
+from symgnn.report.command import report
 from symgnn.report.page import render
 from symgnn.structures import write_structure
 from symgnn.training.evaluation import read_run, table, write_table
@@ -187,10 +190,19 @@ def _run(folder: Path, model: str, seed: int) -> Path:
             group[fields.PREDICTED] = known + noise * random.normal(size=len(known))
     with open(run / "history.csv", "w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["epoch", "loss", "validation_mse", "validation_pearson"])
+        writer.writerow(["epoch", "loss", "validation_mae", "validation_pearson"])
         for epoch in range(10, 31, 10):
             writer.writerow([epoch, 1 / epoch, 2 / epoch, "" if epoch == 10 else epoch / 40])
     return run
+
+
+def run_report(*arguments: object) -> None:
+    """Run the command with these arguments; what it raises is raised."""
+    application = typer.Typer()
+    application.command()(report)
+    result = CliRunner().invoke(application, list(map(str, arguments)))
+    if result.exception is not None:
+        raise result.exception
 
 
 class PageReader(HTMLParser):

@@ -8,8 +8,8 @@ import pytest
 
 from symgnn.errors import InputError
 from symgnn.report.assembly import Inputs, assemble
-from symgnn.report.command import report
 from symgnn.report.inputs import read_glass
+from tests.report.conftest import run_report
 
 
 @pytest.fixture
@@ -92,15 +92,13 @@ def test_tables_that_are_none(study, tmp_path):
 
 def test_nothing_is_written_on_bad_input(study, tmp_path):
     output = tmp_path / "page" / "report.html"
-    nothing = {"events": [], "graphs": [], "runs": [], "table": []}
-    nothing |= {"explanations": [], "benchmarks": [], "title": "T"}
     with pytest.raises(InputError, match="no such file"):
-        report(files=[tmp_path / "absent.xyz"], output=output, **nothing)
+        run_report(tmp_path / "absent.xyz", "-o", output)
     unknown = tmp_path / "unknown.h5"
     with h5py.File(unknown, "w"):
         pass
     with pytest.raises(InputError, match=r"unknown\.h5: format is"):
-        report(files=[unknown], output=output, **nothing)
+        run_report(unknown, "-o", output)
     assert not output.parent.exists() or not list(output.parent.iterdir())
 
 

@@ -185,7 +185,7 @@ def test_correlations_of_single_runs_and_of_the_table_agree(page, predictions):
 
 
 def test_training_curves_are_the_history(page):
-    loss, validation = page.traces("training", 0)[:2]
+    loss, validation = (page.traces("training", panel)[0] for panel in (0, 1))
     assert np.array(loss["x"]) == pytest.approx([10, 20, 30])
     assert np.array(loss["y"]) == pytest.approx([0.1, 0.05, 1 / 30])
     assert np.array(validation["y"]) == pytest.approx([0.2, 0.1, 2 / 30])

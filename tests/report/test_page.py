@@ -9,8 +9,8 @@ from plotly.offline import get_plotlyjs
 
 from symgnn.errors import InputError
 from symgnn.report.assembly import Inputs, assemble
-from symgnn.report.command import report
 from symgnn.report.page import Figure, Section, Table, figure, render
+from tests.report.conftest import run_report
 
 SECTIONS = {
     "glasses": "glasses",
@@ -128,18 +128,16 @@ def test_the_same_inputs_give_the_same_bytes(study):
 def test_the_command_writes_the_page_and_recognises_its_inputs(study, tmp_path, read_page):
     output = tmp_path / "report.html"
     inputs = study.inputs
-    named = {"events": [], "graphs": [], "runs": [], "table": [], "benchmarks": []}
     everything = [path for kind in dataclass_fields(Inputs) for path in getattr(inputs, kind.name)]
-    report(files=everything, output=output, explanations=[], title="Title", **named)
+    run_report(*everything, "--title", "Title", "-o", output)
     assert output.read_text() == render("Title", *assemble(inputs))
 
 
 def test_patterns_stand_for_the_files_they_match(study, tmp_path):
     output = tmp_path / "report.html"
-    named = {"events": [study.folder / "barriers/*/events.h5"], "graphs": [], "runs": []}
-    nothing = {"table": [], "explanations": [], "benchmarks": [tmp_path / "**/*.tsv"]}
-    report(files=[], output=output, title="Title", **named, **nothing)
+    events = ("--events", study.folder / "barriers/*/events.h5")
+    run_report(*events, "--benchmarks", tmp_path / "**/*.tsv", "--title", "Title", "-o", output)
     inputs = Inputs(events=sorted(study.inputs.events))
     assert output.read_text() == render("Title", *assemble(inputs))
     with pytest.raises(InputError, match="no such file"):
-        report(files=[tmp_path / "*.xyz"], output=output, title="T", **named, **nothing)
+        run_report(tmp_path / "*.xyz", *events, "-o", output)
