@@ -49,7 +49,7 @@ class Protocol:
     push_radius: float = 3.6  # Å, atoms pushed: those nearer to the target
     push_step: float = 0.3  # Å
     push_relaxations: int = 4  # perpendicular steps after a push
-    activation: float = -0.5  # eV/Å², eigenvalue below which a search climbs
+    activation: float = -0.2  # eV/Å², eigenvalue below which a search climbs
     climb_step: float = 0.3  # Å, longest step along the eigenvector
     climb_relaxations: int = 20  # most perpendicular steps after a step along the eigenvector
     soft_curvature: float = 0.5  # eV/Å², bounds the step from below where the mode is flat

@@ -19,7 +19,7 @@ def barriers(
     engine: Annotated[
         str, typer.Option(help="region (compiled EAM), lammps (full system) or auto.")
     ] = "auto",
-    radius: Annotated[float, typer.Option(min=4.0, help="Radius of the free region, Å.")] = 8.0,
+    radius: Annotated[float, typer.Option(min=4.0, help="Radius of the free region, Å.")] = 10.0,
     label: Annotated[
         str, typer.Option(help="Searches that barrier_mean counts: all, target or connected.")
     ] = "all",
@@ -32,7 +32,7 @@ def barriers(
     ] = 4,
     activation: Annotated[
         float, typer.Option(max=0.0, help="Eigenvalue below which a search climbs, eV/Å².")
-    ] = -0.5,
+    ] = -0.2,
     force_tolerance: Annotated[
         float, typer.Option(min=1e-6, help="Largest force at the saddle, eV/Å.")
     ] = 0.05,
