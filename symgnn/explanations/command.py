@@ -17,21 +17,24 @@ def explain(
         "saliency or removal (exact, slow).",
     ),
     seed: int = typer.Option(0, help="Of the random choice and of the first masks."),
-    epochs: int = typer.Option(100, min=1, help="Optimiser steps of GNNExplainer."),
-    learning_rate: float = typer.Option(0.01, help="Of GNNExplainer, in the logit of a weight."),
+    epochs: int = typer.Option(200, min=1, help="Optimiser steps of GNNExplainer."),
+    learning_rate: float = typer.Option(0.1, help="Of GNNExplainer, in the logit of a weight."),
     size_weight: float = typer.Option(
-        0.005, min=0, help="GNNExplainer's penalty on each unit of weight."
+        0.02, min=0, help="GNNExplainer's penalty on each unit of weight."
     ),
     entropy_weight: float = typer.Option(
-        1.0, min=0, help="GNNExplainer's penalty on the mean entropy of the weights."
+        0.0, min=0, help="GNNExplainer's penalty on the mean entropy of the weights."
     ),
     steps: int = typer.Option(32, min=1, help="Quadrature points of the integrated gradients."),
     reach: int = typer.Option(
         1, min=1, help="Removal: edges and atoms up to this many steps from the atom."
     ),
-    batch: int = typer.Option(4, min=1, help="Atoms explained side by side."),
+    batch: int = typer.Option(1, min=1, help="Atoms explained side by side."),
     time_budget: float = typer.Option(
         None, help="Stop after this time, s, with what is done kept (exit code 75)."
+    ),
+    views: Path | None = typer.Option(
+        None, help="Folder for two views of each atom as extended XYZ and bonds for OVITO."
     ),
     output: Path = typer.Option(..., "--output", "-o", help="Explanations to write, HDF5."),
 ) -> None:
@@ -55,6 +58,7 @@ def explain(
         seed=seed,
         batch=batch,
         time_budget=time_budget,
+        views=views,
         output=output,
         epochs=epochs,
         learning_rate=learning_rate,
@@ -63,3 +67,31 @@ def explain(
         steps=steps,
         reach=reach,
     )
+
+
+def assess(
+    explanation: Path = typer.Argument(..., help="Explanations of a structure (explanation.h5)."),
+    checkpoint: Path = typer.Option(..., help="The model that was explained."),
+    events: Path | None = typer.Option(
+        None, help="Saddle searches on the same structure (events.h5): which atoms move."
+    ),
+    judged: int = typer.Option(
+        20, min=3, help="Explained atoms to make curves of and to explain again."
+    ),
+    seed: int = typer.Option(0, help="Of the choice of these atoms and of all controls."),
+    output: Path = typer.Option(..., "--output", "-o", help="Findings to write, JSON."),
+) -> None:
+    """Put explanations to the test and write what holds, for the report.
+
+    Deletion and insertion curves are drawn against random, shortest-first and nearest-first
+    edges; explanations are made again with other seeds and for a model with shuffled weights; the
+    explainer has to find the edges that made the labels of a small task; cycles of the
+    neighbourhood through important edges are counted against edges at the same distance and of
+    the same length; and important atoms are held against the atoms that move in saddle searches.
+
+    Example: `symgnn assess explanation.h5 --checkpoint run/checkpoint.pt --events events.h5
+    -o assessment.json`
+    """
+    from symgnn.explanations.job import assess_file
+
+    assess_file(explanation, checkpoint, events=events, judged=judged, seed=seed, output=output)

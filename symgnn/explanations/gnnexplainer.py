@@ -25,10 +25,10 @@ def optimised_masks(
     fields: Fields,
     *,
     seeds: list[int],
-    epochs: int = 100,
-    learning_rate: float = 0.01,
-    size_weight: float = 0.005,
-    entropy_weight: float = 1.0,
+    epochs: int = 200,
+    learning_rate: float = 0.1,
+    size_weight: float = 0.02,
+    entropy_weight: float = 0.0,
 ) -> torch.Tensor:
     """Masks that keep the predictions of all fields, found together.
 
@@ -107,10 +107,10 @@ def one_at_a_time(
     fields: Fields,
     *,
     seeds: list[int],
-    epochs: int = 100,
-    learning_rate: float = 0.01,
-    size_weight: float = 0.005,
-    entropy_weight: float = 1.0,
+    epochs: int = 200,
+    learning_rate: float = 0.1,
+    size_weight: float = 0.02,
+    entropy_weight: float = 0.0,
 ) -> torch.Tensor:
     """The mask of one field by `torch_geometric.explain.GNNExplainer`.
 
