@@ -136,9 +136,10 @@ def _table(groups: dict[str, list[Glass]]) -> Table:
     caption = (
         "The glasses by composition, size and cooling rate: mean energy and density of the "
         "relaxed structures (± standard deviation over samples), the largest force left on an "
-        f"atom and the largest pressure left in a sample. {MISSING} is a number that the files "
-        "do not hold."
+        "atom and the largest pressure left in a sample."
     )
+    if any(MISSING in row for row in rows):
+        caption += f" {MISSING} stands for a number that the files do not hold."
     header = ("composition", "atoms", "rate, K/s", "samples", "energy, eV/atom")
     header += ("density, atoms/Å³", "force, eV/Å", "pressure, MPa")
     return Table("glasses", caption, header, rows)

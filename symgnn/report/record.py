@@ -16,9 +16,11 @@ UNITS = {  # of settings that have one; named as in the commands
     "climb_step": "Å",
     "cooling_rate": "K/s",
     "cutoff": "Å",
+    "departure": "Å",
     "final_temperature": "K",
     "force_tolerance": "eV/Å",
     "lanczos_step": "Å",
+    "largest_move": "Å",
     "melt_temperature": "K",
     "melt_time": "ps",
     "minimum_tolerance": "eV/Å",
@@ -27,11 +29,16 @@ UNITS = {  # of settings that have one; named as in the commands
     "push_radius": "Å",
     "push_step": "Å",
     "radius": "Å",
+    "relaxation_step": "Å²/eV",
+    "restart_interval": "steps",
+    "same_minimum": "Å",
     "soft_curvature": "eV/Å²",
     "start_density": "atoms/Å³",
+    "thermo_interval": "steps",
     "thermostat_damping": "ps",
     "timestep": "fs",
 }
+SHOWN_DIGITS = 16  # of a hash
 SHOWN_VALUES = 6  # of a key of the protocol that differs between inputs
 
 
@@ -158,6 +165,8 @@ def _protocols(origins: Sequence[Origin]) -> Table:
     for one in origins:
         for key, value in one.protocol.items():
             text = setting(value)
+            if key.endswith(("sha256", "hash")):
+                text = text[:SHOWN_DIGITS]
             known = values.setdefault((one.stage, key), [])
             if text not in known:
                 known.append(text)
@@ -184,9 +193,10 @@ def _shortened(texts: Sequence[str]) -> str:
 def _files(origins: Sequence[Origin]) -> Table:
     rows = []
     for one in origins:
-        seed = one.protocol.get("seed", MISSING)
-        rows.append(
-            (one.stage, f"{one.path.parent.name}/{one.path.name}", str(seed), sha256(one.path)[:16])
-        )
+        own = one.path.name.startswith(one.name)
+        name = one.path.name if own else f"{one.name}/{one.path.name}"
+        seed = str(one.protocol.get("seed", MISSING))
+        rows.append((one.stage, name, seed, sha256(one.path)[:SHOWN_DIGITS]))
     caption = "The files that this page was made of, their seeds and the start of their SHA-256."
-    return Table("files", caption, ("stage", "file", "seed", "SHA-256"), rows, words=(0, 1, 2, 3))
+    header = ("stage", "file", "seed", "SHA-256")
+    return Table("files", caption, header, rows, words=(0, 1, 2, 3))

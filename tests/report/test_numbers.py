@@ -198,7 +198,7 @@ def test_versions_seeds_settings_and_times_are_on_record(page, study):
     assert settings["melt temperature, K"] == "2000"
     assert settings["force tolerance, eV/Å"] == "0.05"
     seeds = {row["file"]: row["seed"] for row in page.rows("files")}
-    assert seeds[f"glasses/{study.names[3]}.xyz"] == "3"
+    assert seeds[f"{study.names[3]}.xyz"] == "3"
     assert seeds[f"{study.names[0]}/events.h5"] == "7"
     (times,) = page.rows("times")
     assert times["stage"] == "barriers"
