@@ -7,7 +7,7 @@ def load(checkpoint, device: str = "cpu"):
     """Load a trained model; `symgnn.load(checkpoint).predict(atoms)` gives barriers in eV.
 
     Args:
-        checkpoint: path of the checkpoint.pt of a training run.
+        checkpoint: path of the checkpoint.pt of a training run, or several paths: an ensemble.
         device: `cpu` or `cuda`.
 
     Returns:

@@ -89,3 +89,6 @@ FINAL_DISPLACEMENT = "final_displacement"  # (moved, 3), Å, to the far minimum;
 
 # predictions.h5 of a trained model: a group a glass, with BARRIER and the attribute SPLIT
 PREDICTED = "predicted"  # (atoms,), eV
+
+# Predicted structures: BARRIER, and with an ensemble
+BARRIER_SPREAD = "barrier_spread"  # (atoms,), eV, standard deviation over the models

@@ -15,6 +15,7 @@ from torch_geometric.nn import MessagePassing
 
 from symgnn.models.blocks import many_edges, target_blocks
 from symgnn.models.elements import ElementEmbedding
+from symgnn.models.normalization import RunningNorm
 from symgnn.models.radial import RadialBasis, spherical_harmonics
 
 DEGREES = (1, 3, 5, 7)  # components of l = 0, 1, 2, 3
@@ -75,7 +76,7 @@ class DensityLayer(nn.Module):
         self.project = DensityProjection()
         size = channels * radial
         self.mixtures = nn.Parameter(torch.randn(len(DEGREES), 2 * products, size) / size**0.5)
-        self.norm = nn.LayerNorm((len(DEGREES) + 1) * products)
+        self.norm = RunningNorm((len(DEGREES) + 1) * products)
         self.update = nn.Sequential(
             nn.Linear((len(DEGREES) + 1) * products + width, 2 * width),
             nn.SiLU(),
@@ -144,7 +145,7 @@ class DensityNetwork(nn.Module):
             for _ in range(layers)
         )
         self.decoder = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1)
+            RunningNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1)
         )
 
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:

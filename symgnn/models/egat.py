@@ -9,6 +9,7 @@ from torch_geometric.utils import softmax
 
 from symgnn.models.blocks import many_edges, target_blocks
 from symgnn.models.elements import ElementEmbedding
+from symgnn.models.normalization import RunningNorm
 
 
 class EdgeAttention(MessagePassing):
@@ -66,10 +67,9 @@ class EdgeAttention(MessagePassing):
 
 
 class EdgeAttentionLayer(nn.Module):
-    """Attention, heads mixed back to one width, layer norm, and a skip connection for both.
+    """Attention, heads mixed back to one width, normalised, and a skip connection for both.
 
-    The paper names no normalisation; its released code has batch norm. Layer norm does the same
-    in training and evaluation and for any batch, and keeps differences between glasses.
+    The paper names no normalisation; its released code has batch norm, see `RunningNorm`.
 
     Args:
         width: length of node and edge features.
@@ -82,10 +82,10 @@ class EdgeAttentionLayer(nn.Module):
         super().__init__()
         self.attention = EdgeAttention(width, heads)
         self.mix_nodes = nn.Linear(heads * width, width)
-        self.norm_nodes = nn.LayerNorm(width)
+        self.norm_nodes = RunningNorm(width)
         if not last:
             self.mix_edges = nn.Linear(heads * width, width)
-            self.norm_edges = nn.LayerNorm(width)
+            self.norm_edges = RunningNorm(width)
         self.last = last
         self.dropout = nn.Dropout(dropout)
 
@@ -150,9 +150,8 @@ class PredictionModule(nn.Module):
 
 
 def decoder(width: int, depth: int = 4) -> nn.Sequential:
-    """`depth` times linear, layer norm and PReLU, then one number."""
+    """`depth` times linear, normalisation and PReLU, then one number."""
     blocks = [
-        nn.Sequential(nn.Linear(width, width), nn.LayerNorm(width), nn.PReLU())
-        for _ in range(depth)
+        nn.Sequential(nn.Linear(width, width), RunningNorm(width), nn.PReLU()) for _ in range(depth)
     ]
     return nn.Sequential(*blocks, nn.Linear(width, 1))

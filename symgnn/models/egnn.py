@@ -8,6 +8,7 @@ from torch_geometric.nn import MessagePassing
 
 from symgnn.models.egat import decoder
 from symgnn.models.elements import ElementEmbedding
+from symgnn.models.normalization import RunningNorm
 from symgnn.models.symgnn import LENGTH_UNIT
 
 
@@ -26,7 +27,7 @@ class EquivariantConvolution(MessagePassing):
             nn.Linear(2 * width + 1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
         self.node = nn.Sequential(
-            nn.Linear(2 * width, width), nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, width)
+            nn.Linear(2 * width, width), RunningNorm(width), nn.SiLU(), nn.Linear(width, width)
         )
         self.move = nn.Sequential(
             nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1), nn.Tanh()

@@ -7,6 +7,7 @@ from torch_geometric.nn import GCNConv, MessagePassing
 
 from symgnn.models.egat import decoder
 from symgnn.models.elements import ElementEmbedding
+from symgnn.models.normalization import RunningNorm
 from symgnn.models.symgnn import LENGTH_UNIT
 
 
@@ -23,7 +24,7 @@ class GraphConvolution(nn.Module):
         super().__init__()
         self.embedding = ElementEmbedding(elements, width)
         self.convolutions = nn.ModuleList(GCNConv(width, width) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers))
+        self.norms = nn.ModuleList(RunningNorm(width) for _ in range(layers))
         self.decoder = decoder(width)
 
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
@@ -69,7 +70,7 @@ class EdgeGraphConvolution(nn.Module):
         self.embedding = ElementEmbedding(elements, width)
         self.encoder = nn.Sequential(nn.Linear(3, width), nn.SiLU(), nn.Linear(width, width))
         self.convolutions = nn.ModuleList(EdgeConvolution(width) for _ in range(layers))
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers))
+        self.norms = nn.ModuleList(RunningNorm(width) for _ in range(layers))
         self.decoder = decoder(width)
 
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from symgnn.models.elements import ElementEmbedding
+from symgnn.models.normalization import RunningNorm
 from symgnn.models.symgnn import LENGTH_UNIT
 
 
@@ -31,7 +32,7 @@ class NearestNeighboursMLP(nn.Module):
         self.embedding = ElementEmbedding(elements, width)
         sizes = [width + 3 * neighbours, *[width] * layers]
         blocks = [
-            nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b), nn.SiLU())
+            nn.Sequential(nn.Linear(a, b), RunningNorm(b), nn.SiLU())
             for a, b in itertools.pairwise(sizes)
         ]
         self.network = nn.Sequential(*blocks, nn.Linear(width, 1))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from symgnn.fields import CONVERGED
 from symgnn.graphs.graph import Graph
 
 
@@ -44,6 +45,7 @@ class Batch:
         edge_vector: (edges, 3) float32, Å.
         target: (atoms,) float32, standardised barrier, NaN where unlabelled.
         labelled: (labelled atoms,) int64, which atoms have a label.
+        weight: (atoms,) float32, of each label in the loss.
     """
 
     species: Tensor
@@ -51,14 +53,21 @@ class Batch:
     edge_vector: Tensor
     target: Tensor
     labelled: Tensor
+    weight: Tensor
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same on a device."""
         return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
 
 
-def as_batch(graph: Graph, scaling: Scaling) -> Batch:
-    """A graph as tensors."""
+def as_batch(graph: Graph, scaling: Scaling, *, label_noise: float = 0.0) -> Batch:
+    """A graph as tensors.
+
+    Args:
+        graph: the graph.
+        scaling: of the labels.
+        label_noise: see `label_weights`.
+    """
     target = torch.from_numpy(scaling.standardised(graph.barrier)).float()
     return Batch(
         species=torch.from_numpy(graph.species),
@@ -66,7 +75,25 @@ def as_batch(graph: Graph, scaling: Scaling) -> Batch:
         edge_vector=torch.from_numpy(graph.edge_vector),
         target=target,
         labelled=torch.isfinite(target).nonzero().squeeze(-1),
+        weight=torch.from_numpy(label_weights(graph, scaling, label_noise)).float(),
     )
+
+
+def label_weights(graph: Graph, scaling: Scaling, label_noise: float) -> np.ndarray:
+    """Weight of each label in the loss, (atoms,) float64, from the number of its searches.
+
+    A mean over n searches has the variance s^2 / n around the mean over all; a label weighs
+    1 / (1 + s^2 / (n std^2)), the inverse of that variance and of the labels' own together.
+    Without `converged` in the graph, or with s = 0, all weigh the same.
+
+    Args:
+        graph: the graph.
+        scaling: has the standard deviation of the labels.
+        label_noise: s, standard deviation of the barriers of one atom's searches, eV.
+    """
+    searches = graph.atom_fields.get(CONVERGED, np.ones(len(graph.species)))
+    noise = (label_noise / scaling.std) ** 2 / np.maximum(searches, 1)
+    return 1 / (1 + noise)
 
 
 def join(batches: Sequence[Batch]) -> Batch:
@@ -82,5 +109,6 @@ def join(batches: Sequence[Batch]) -> Batch:
         ),
         edge_vector=torch.cat([batch.edge_vector for batch in batches]),
         target=torch.cat([batch.target for batch in batches]),
+        weight=torch.cat([batch.weight for batch in batches]),
         labelled=torch.cat([b.labelled + start for b, start in zip(batches, starts, strict=True)]),
     )

@@ -42,6 +42,9 @@ def train(
     averaging: float = typer.Option(0.98, help="Decay of the averaged weights a step; 0: none."),
     patience: int = typer.Option(0, help="Stop after this many epochs without a better one."),
     evaluation_interval: int = typer.Option(1, help="Epochs between validations."),
+    label_noise: float = typer.Option(
+        0.0, help="Spread of one atom's searches, eV: labels of more searches weigh more."
+    ),
     width: int | None = typer.Option(None, min=1, help="Features of nodes and edges [32 or 64]."),
     dropout: float | None = typer.Option(None, min=0, max=0.9, help="Dropout in training [0]."),
     distribution: str | None = typer.Option(
@@ -59,6 +62,9 @@ def train(
     checkpoint_interval: float = typer.Option(300.0, help="Time between resume points, s."),
     time_budget: float | None = typer.Option(
         None, help="Stop after this time, s, with exit code 75; run again to go on."
+    ),
+    tensorboard: bool = typer.Option(
+        False, help="Also log to <output>/tensorboard (needs the package tensorboard)."
     ),
     device: str = DEVICE,
     threads: int = THREADS,
@@ -96,6 +102,7 @@ def train(
         averaging=averaging,
         patience=patience,
         evaluation_interval=evaluation_interval,
+        label_noise=label_noise,
     )
     train_model(
         graphs,
@@ -106,6 +113,7 @@ def train(
         output=output,
         checkpoint_interval=checkpoint_interval,
         time_budget=time_budget,
+        tensorboard=tensorboard,
         device=_use(device, threads),
     )
 
@@ -130,27 +138,35 @@ def evaluate(
 
 
 def predict(
-    structure: Path = typer.Argument(..., help="Any periodic structure that ASE reads."),
-    checkpoint: Path = typer.Option(..., help="checkpoint.pt of a training run."),
-    output: Path = typer.Option(..., "--output", "-o", help="Structure to write, extended XYZ."),
+    structures: list[Path] = typer.Argument(
+        ..., help="Periodic structures: any format that ASE reads, LAMMPS data and dump included."
+    ),
+    checkpoint: list[Path] = typer.Option(
+        ..., help="checkpoint.pt of a training run; give several for an ensemble."
+    ),
+    output: Path = typer.Option(
+        ..., "--output", "-o", help="Extended XYZ to write; a folder for several structures."
+    ),
+    elements: str = typer.Option(
+        "", help="Elements of LAMMPS types where the file has none, e.g. Cu,Zr."
+    ),
     device: str = DEVICE,
     threads: int = THREADS,
 ) -> None:
-    """Predict the mean energy barrier of every atom of a structure.
+    """Predict the mean energy barrier of every atom of some structures.
 
-    Writes the structure with a per-atom column `barrier` (eV).
+    Writes each structure with a per-atom column `barrier` (eV). With several checkpoints that is
+    the mean of the models, and a column `barrier_spread` (eV) is their standard deviation. A
+    warning says when a structure is outside of what the model was trained on.
 
     Example: `symgnn predict glass.xyz --checkpoint run/checkpoint.pt -o predicted.xyz`
     """
-    from symgnn import fields
-    from symgnn.errors import InputError
-    from symgnn.structures import read_structure, write_structure
     from symgnn.training.prediction import load_predictor
+    from symgnn.training.prediction_files import predict_file
 
     predictor = load_predictor(checkpoint, _use(device, threads))
-    atoms = read_structure(structure)
-    try:
-        atoms.set_array(fields.BARRIER, predictor.predict(atoms))
-    except InputError as error:
-        raise InputError(f"{structure}: {error}") from None
-    write_structure(output, atoms)
+    symbols = [symbol.strip() for symbol in elements.split(",") if symbol.strip()]
+    for path in structures:
+        target = output if len(structures) == 1 else output / f"{path.stem}.xyz"
+        for reason in predict_file(predictor, path, target, symbols):
+            typer.echo(f"{path}: warning: {reason}", err=True)

@@ -61,8 +61,8 @@ def train(
 ) -> None:
     """Train until the recipe's end; `state` is changed in place.
 
-    The loss is the mean squared error of the standardised labels; unlabelled atoms pass messages
-    and are not in the loss. The best epoch has the largest Pearson correlation over the
+    The loss is the weighted squared error of the standardised labels; unlabelled atoms take part in
+    the messages and not in the loss. The best epoch has the largest Pearson correlation over the
     validation glasses; without validation glasses it is the last one.
 
     Args:
@@ -75,7 +75,9 @@ def train(
         after_epoch: called after each epoch: writes checkpoints, shows progress, and may raise to
             stop.
     """
-    batches = [as_batch(graph, scaling).to(device) for graph in training]
+    batches = [
+        as_batch(graph, scaling, label_noise=recipe.label_noise).to(device) for graph in training
+    ]
     size = recipe.batch_size or len(batches)
     steps = recipe.epochs * math.ceil(len(batches) / size)
     while state.epoch < recipe.epochs and not _out_of_patience(state, recipe):
@@ -98,7 +100,9 @@ def _step(state: State, batch: Batch, recipe: Recipe, progress: float) -> float:
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, progress)
     predicted = state.model(batch.species, batch.edge_index, batch.edge_vector)
-    loss = nn.functional.mse_loss(predicted[batch.labelled], batch.target[batch.labelled])
+    weight = batch.weight[batch.labelled]
+    error = predicted[batch.labelled] - batch.target[batch.labelled]
+    loss = (weight * error * error).sum() / weight.sum()
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if recipe.gradient_clip:

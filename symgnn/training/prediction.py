@@ -1,5 +1,7 @@
-"""Barriers of a structure from a trained model."""
+"""Barriers of a structure from one trained model or several."""
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +13,34 @@ from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
 from symgnn.training.checkpoint import Trained, load
 
+# How far outside of the training glasses a structure may lie before a warning.
+DENSITY_MARGIN = 0.01  # relative
+COMPOSITION_MARGIN = 0.02  # share of atoms
+
 
 class Predictor:
-    """A trained model that takes structures.
+    """One trained model or several that take structures; several predict by their mean.
 
     Args:
-        trained: from `symgnn.training.checkpoint.load`.
+        members: from `symgnn.training.checkpoint.load`, of one cutoff and the same elements.
         device: `cpu` or `cuda`.
+
+    Raises:
+        InputError: the members differ in cutoff or elements.
     """
 
-    def __init__(self, trained: Trained, device: str = "cpu"):
-        self.trained = trained
+    def __init__(self, members: Sequence[Trained], device: str = "cpu"):
+        first = members[0]
+        for other in members[1:]:
+            if (other.cutoff, other.elements) != (first.cutoff, first.elements):
+                raise InputError("checkpoint: the models differ in cutoff or elements")
+        self.members = list(members)
         self._device = device
-        self._model = trained.model.to(device)
+        for member in members:
+            member.model.to(device)
 
-    @torch.no_grad()
     def predict(self, atoms: Atoms) -> np.ndarray:
-        """Energy barrier of each atom, (atoms,) float64, eV.
+        """Energy barrier of each atom, (atoms,) float64, eV; warns where `outside` has a reason.
 
         Args:
             atoms: a periodic structure of elements that the model knows.
@@ -35,17 +48,56 @@ class Predictor:
         Raises:
             InputError: an element that the model was not trained on.
         """
+        for reason in self.outside(atoms):
+            warnings.warn(reason, stacklevel=2)
+        return self.predict_members(atoms).mean(0)
+
+    @torch.no_grad()
+    def predict_members(self, atoms: Atoms) -> np.ndarray:
+        """Energy barrier of each atom from each model, (models, atoms) float64, eV.
+
+        The spread over models that differ in their seed says where they do not know; it leaves
+        out the noise of the labels. Time and memory grow with the atoms.
+
+        Raises:
+            InputError: an element that the model was not trained on.
+        """
         self._check_elements(atoms)
-        edge_index, edge_vector = edges(atoms.positions, atoms.cell.array, self.trained.cutoff)
-        standardised = self._model(
-            torch.from_numpy(atoms.numbers.astype(np.int64)).to(self._device),
-            torch.from_numpy(edge_index).to(self._device),
-            torch.from_numpy(edge_vector).to(self._device),
-        )
-        return self.trained.scaling.barrier(standardised.double().cpu().numpy())
+        edge_index, edge_vector = edges(atoms.positions, atoms.cell.array, self.members[0].cutoff)
+        tensors = [
+            torch.from_numpy(array).to(self._device)
+            for array in (atoms.numbers.astype(np.int64), edge_index, edge_vector)
+        ]
+        del edge_index, edge_vector
+        found = []
+        for member in self.members:
+            standardised = member.model(*tensors).double().cpu().numpy()
+            found.append(member.scaling.barrier(standardised))
+        return np.stack(found)
+
+    def outside(self, atoms: Atoms) -> list[str]:
+        """In what a structure lies outside the training glasses: one line a reason.
+
+        Composition and density are compared with the ranges of the first model's training data.
+        """
+        data, reasons = self.members[0].data, []
+        density = len(atoms) / abs(atoms.cell.volume)
+        low, high = data["density"]
+        if not low * (1 - DENSITY_MARGIN) <= density <= high * (1 + DENSITY_MARGIN):
+            reasons.append(
+                f"density {density:.4f} atoms/Å³: the model was trained on {low:.4f} to {high:.4f}"
+            )
+        for number, (low, high) in data["composition"].items():
+            share = float((atoms.numbers == int(number)).mean())
+            if not low - COMPOSITION_MARGIN <= share <= high + COMPOSITION_MARGIN:
+                reasons.append(
+                    f"{share:.0%} {chemical_symbols[int(number)]}: the model was trained on "
+                    f"{low:.0%} to {high:.0%}"
+                )
+        return reasons
 
     def _check_elements(self, atoms: Atoms) -> None:
-        known = self.trained.elements
+        known = self.members[0].elements
         for number in np.unique(atoms.numbers):
             if number not in known:
                 names = ", ".join(chemical_symbols[z] for z in known)
@@ -54,14 +106,15 @@ class Predictor:
                 )
 
 
-def load_predictor(checkpoint: Path | str, device: str = "cpu") -> Predictor:
-    """Load a checkpoint for predictions.
+def load_predictor(checkpoint: Path | str | Sequence[Path | str], device: str = "cpu") -> Predictor:
+    """Load one checkpoint, or several as an ensemble.
 
     Args:
-        checkpoint: checkpoint.pt of a training run.
+        checkpoint: checkpoint.pt of a training run, or a sequence of them.
         device: `cpu` or `cuda`.
 
     Raises:
         InputError: not a checkpoint that this program can use.
     """
-    return Predictor(load(checkpoint), device)
+    paths = [checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint)
+    return Predictor([load(path) for path in paths], device)

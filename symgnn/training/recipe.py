@@ -27,6 +27,7 @@ class Recipe:
             none.
         patience: epochs without a better validation score after which training stops; 0 for never.
         evaluation_interval: epochs between evaluations on the validation glasses.
+        label_noise: spread of one atom's searches, eV; labels of many searches then weigh more.
     """
 
     epochs: int
@@ -38,6 +39,7 @@ class Recipe:
     averaging: float
     patience: int
     evaluation_interval: int
+    label_noise: float
 
     def __post_init__(self):
         """Check the ranges; InputError names the key, the value and what is allowed."""
@@ -51,6 +53,7 @@ class Recipe:
             "averaging": (0 <= self.averaging < 1, "at least 0 and below 1"),
             "patience": (self.patience >= 0, "0 (never) or more"),
             "evaluation_interval": (self.evaluation_interval >= 1, "at least 1"),
+            "label_noise": (self.label_noise >= 0, "0 (all weigh the same) or more"),
         }
         for name, (fine, allowed) in checks.items():
             if not fine:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from symgnn.training.loop import State, predict_graphs, start, train
 from symgnn.training.metrics import metrics_of_glasses
 from symgnn.training.recipe import Recipe
 
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
 RESUME = "resume.pt"
 
 
@@ -36,6 +40,7 @@ def train_model(
     output: Path,
     checkpoint_interval: float,
     time_budget: float | None,
+    tensorboard: bool,
     device: str,
 ) -> None:
     """Train a model on a file of graphs, or go on where an earlier call was stopped.
@@ -50,6 +55,7 @@ def train_model(
             training runs it also holds resume.pt.
         checkpoint_interval: time between writes of resume.pt, s.
         time_budget: stop after this time with resume.pt written, s; None for no limit.
+        tensorboard: whether to log to the folder `tensorboard` in `output` as well.
         device: `cpu` or `cuda`.
 
     Raises:
@@ -68,7 +74,8 @@ def train_model(
     signature = _signature(model, options, recipe, seed, dataset)
     _resume(output / RESUME, state, signature)
     progress = Progress("training", recipe.epochs, done=state.epoch)
-    saver = _Saver(output, signature, progress, checkpoint_interval, budget)
+    log = _tensorboard(output / "tensorboard") if tensorboard else None
+    saver = _Saver(output, signature, progress, checkpoint_interval, budget, log)
     with progress:
         train(
             state,
@@ -113,6 +120,16 @@ def _signature(
     return json.dumps(what, sort_keys=True)
 
 
+def _tensorboard(folder: Path) -> "SummaryWriter":
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError(
+            "--tensorboard: the package tensorboard is not installed; pip install 'symgnn[models]'"
+        ) from None
+    return SummaryWriter(str(folder))
+
+
 class _Saver:
     """Called after each epoch: shows progress, writes resume.pt, stops at the time budget."""
 
@@ -123,12 +140,18 @@ class _Saver:
         progress: Progress,
         interval: float,
         budget: TimeBudget,
+        log: "SummaryWriter | None",
     ):
         self._output, self._signature, self._progress = output, signature, progress
         self._interval, self._budget, self._last = interval, budget, time.monotonic()
+        self._log = log
 
     def __call__(self, state: State) -> None:
         row = state.history[-1] if state.history else {}
+        if self._log is not None and row.get("epoch") == state.epoch:
+            for name, value in row.items():
+                self._log.add_scalar(name, value, state.epoch)
+            self._log.flush()
         figures = {key: f"{row[key]:.4g}" for key in ("loss", "validation_pearson") if key in row}
         self._progress.advance(**figures, best_epoch=state.best_epoch)
         exhausted = self._budget.exhausted()

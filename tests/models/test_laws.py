@@ -78,7 +78,7 @@ def test_supercell_repeats_predictions(model):
 def test_batch_equals_single(model):
     graphs = [tensors(*random_structure(seed)) for seed in (5, 6)]
     empty = torch.empty(0, dtype=torch.int64)
-    batches = [Batch(s, i, v, torch.full((len(s),), torch.nan), empty) for s, i, v in graphs]
+    batches = [Batch(s, i, v, torch.zeros(len(s)), empty, torch.ones(len(s))) for s, i, v in graphs]
     joined = join(batches)
     together = model(joined.species, joined.edge_index, joined.edge_vector)
     alone = torch.cat([model(*graph) for graph in graphs])

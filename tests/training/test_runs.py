@@ -4,6 +4,7 @@ import csv
 import json
 import pickle
 
+import ase.io
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,7 @@ from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
 from symgnn.structures import read_structure, write_structure
-from symgnn.training.batches import label_scaling
+from symgnn.training.batches import Scaling, label_scaling, label_weights
 from symgnn.training.checkpoint import load
 from symgnn.training.loop import predict_graphs
 
@@ -146,9 +147,27 @@ def test_unlabelled_atoms_pass_messages_but_are_not_in_the_loss(graphs, tmp_path
     full = predict_graphs(trained.model, [graph], trained.scaling, "cpu")[graph.name]
     keep = np.isfinite(graph.barrier)
     smaller = glass(0)[0][keep]
-    alone = symgnn.load(tmp_path / "checkpoint.pt").predict(smaller)
+    (alone,) = symgnn.load(tmp_path / "checkpoint.pt").predict_members(smaller)
     assert np.isfinite(full).all()
     assert np.abs(alone - full[keep]).max() > 1e-4
+
+
+def test_labels_of_more_searches_weigh_more():
+    """Against the variance of the mean of n searches, by hand: std 0.1 eV, noise 0.2 eV."""
+    _, graph = glass(0)
+    scaling = Scaling(mean=1.5, std=0.1)
+    np.testing.assert_array_equal(label_weights(graph, scaling, 0.2), np.full(60, 1 / 5))
+    graph.atom_fields[fields.CONVERGED] = np.arange(60)
+    weight = label_weights(graph, scaling, 0.2)
+    assert weight[20] == pytest.approx(1 / (1 + 4 / 20))
+    assert (np.diff(weight[1:]) > 0).all()
+    assert (label_weights(graph, scaling, 0.0) == 1).all()
+
+
+def test_tensorboard_logs_where_it_is_installed(graphs, tmp_path):
+    pytest.importorskip("tensorboard", reason="the package tensorboard is optional")
+    run("train", graphs, "--model", "gcn", "-o", tmp_path, *SMALL, "--tensorboard")
+    assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
 def test_learning_works(tmp_path):
@@ -160,7 +179,7 @@ def test_learning_works(tmp_path):
     options = ["--epochs", "15", "--width", "16", "--threads", "1", "--learning-rate", "0.01"]
     run("train", tmp_path / "graphs.h5", "--model", "edge_length", "-o", tmp_path, *options)
     found = json.loads((tmp_path / "metrics.json").read_text())
-    assert found["test"]["pooled"]["pearson"] > 0.7
+    assert found["test"]["pooled"]["pearson"] > 0.5  # chance: 0, deviation 0.13 over 60 atoms
 
 
 def test_table_has_a_row_a_model_and_the_spread_over_seeds(finished, tmp_path):
@@ -194,6 +213,47 @@ def test_prediction_of_a_structure_is_that_of_its_graph(finished, graphs, tmp_pa
     expected = predict_graphs(trained.model, [graph], trained.scaling, "cpu")[graph.name]
     np.testing.assert_allclose(written, expected, atol=1e-5)  # 8 decimals in positions, float32
     np.testing.assert_allclose(symgnn.load(checkpoint).predict(structure), expected, atol=1e-6)
+
+
+def test_a_batch_of_files_and_an_ensemble(finished, tmp_path):
+    """LAMMPS data and dump, and XYZ, give the same; the ensemble is the mean of its members."""
+    structure, _ = glass(4)
+    write_structure(tmp_path / "a.xyz", structure)
+    ase.io.write(tmp_path / "b.data", structure, format="lammps-data", masses=True)
+    types = np.where(structure.numbers == 29, 1, 2)
+    rows = [f"{k + 1} {types[k]} {x} {y} {z}" for k, (x, y, z) in enumerate(structure.positions)]
+    header = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n60\nITEM: BOX BOUNDS pp pp pp\n"
+    header += "0 10\n0 10\n0 10\nITEM: ATOMS id type x y z\n"
+    (tmp_path / "c.dump").write_text(header + "\n".join(rows) + "\n")
+    checkpoints = [finished / f"symgnn-{seed}" / "checkpoint.pt" for seed in (0, 1)]
+    inputs = [tmp_path / name for name in ("a.xyz", "b.data", "c.dump")]
+    members = ["--checkpoint", checkpoints[0], "--checkpoint", checkpoints[1]]
+    run("predict", *inputs, *members, "--elements", "Cu,Zr", "-o", tmp_path / "out")
+    each = np.stack([symgnn.load(path).predict(structure) for path in checkpoints])
+    for name in "abc":
+        written = read_structure(tmp_path / "out" / f"{name}.xyz")
+        np.testing.assert_allclose(written.arrays[fields.BARRIER], each.mean(0), atol=1e-5)
+        spread = written.arrays[fields.BARRIER_SPREAD]
+        np.testing.assert_allclose(spread, each.std(0, ddof=1), atol=1e-5)
+    with pytest.raises(InputError, match="name them with --elements"):
+        run("predict", inputs[2], *members, "-o", tmp_path / "out.xyz")
+    with pytest.raises(InputError, match="'Xx': no chemical symbol"):
+        run("predict", inputs[2], *members, "--elements", "Cu,Xx", "-o", tmp_path / "out.xyz")
+
+
+def test_structures_outside_of_the_training_glasses_are_warned_of(finished, tmp_path):
+    structure, _ = glass(4)
+    predictor = symgnn.load(finished / "symgnn-0" / "checkpoint.pt")
+    assert predictor.outside(structure) == []
+    structure.set_cell(structure.cell.array * 1.05, scale_atoms=True)
+    structure.numbers[:] = 29
+    density, copper, zirconium = predictor.outside(structure)
+    assert density.startswith("density 0.0518 atoms/Å³")
+    assert copper.startswith("100% Cu")
+    assert zirconium.startswith("0% Zr")
+    with pytest.warns(UserWarning, match="trained on") as caught:
+        predictor.predict(structure)
+    assert len(caught) == 3
 
 
 def test_an_unknown_element_is_refused_by_name(finished, tmp_path):

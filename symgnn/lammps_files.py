@@ -1,0 +1,71 @@
+"""Structures in LAMMPS's own files: data and text dumps, whose atoms may have types only."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ase.io
+from ase import Atoms
+from ase.data import atomic_numbers
+
+from symgnn.errors import InputError
+from symgnn.structures import check_structure, read_structure
+
+HEAD = 4000  # bytes of a file that decide what it is
+
+
+def read_any_structure(path: Path | str, elements: Sequence[str] = ()) -> Atoms:
+    """Read a structure from a LAMMPS data file or text dump, or from any file that ASE knows.
+
+    Args:
+        path: the file; of a dump the last frame is read.
+        elements: chemical symbols of the LAMMPS types 1, 2, ...; needed where the file itself
+            does not say (a dump without `element`, a data file without masses).
+
+    Raises:
+        InputError: unreadable, types without elements, or no sound periodic structure.
+    """
+    for symbol in elements:
+        if symbol not in atomic_numbers:
+            raise InputError(f"--elements: {symbol!r}: no chemical symbol")
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    with open(path, "rb") as stream:
+        head = stream.read(HEAD).decode("latin1")
+    if "ITEM: TIMESTEP" in head:
+        return _checked(path, **_dump_options(path, head, elements))
+    if " xlo xhi" in head:
+        return _checked(path, **_data_options(path, elements))
+    return read_structure(path)
+
+
+def _dump_options(path: Path | str, head: str, elements: Sequence[str]) -> dict[str, object]:
+    columns = head.split("ITEM: ATOMS", 1)[-1].splitlines()[0].split()
+    if elements:
+        return {"format": "lammps-dump-text", "index": -1, "specorder": list(elements)}
+    if "element" not in columns:
+        raise InputError(f"{path}: its types have no elements; name them with --elements Cu,Zr")
+    return {"format": "lammps-dump-text", "index": -1}
+
+
+def _data_options(path: Path | str, elements: Sequence[str]) -> dict[str, object]:
+    if elements:
+        kinds = {k + 1: atomic_numbers[symbol] for k, symbol in enumerate(elements)}
+        return {"format": "lammps-data", "Z_of_type": kinds}
+    with open(path) as stream:
+        if not any(line.strip() == "Masses" for line in stream):
+            raise InputError(
+                f"{path}: it has no masses, so its types have no elements; "
+                "name them with --elements Cu,Zr"
+            )
+    return {"format": "lammps-data"}
+
+
+def _checked(path: Path | str, **options: object) -> Atoms:
+    try:
+        atoms = ase.io.read(path, **options)
+    except Exception as error:  # ASE's readers raise whatever their parsers meet
+        raise InputError(
+            f"{path}: ASE cannot read it ({type(error).__name__}: {error})".replace("\n", " ")
+        ) from None
+    check_structure(atoms, path)
+    return atoms

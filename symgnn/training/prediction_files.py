@@ -1,0 +1,39 @@
+"""Predictions from file to file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from symgnn import fields
+from symgnn.errors import InputError
+from symgnn.lammps_files import read_any_structure
+from symgnn.structures import write_structure
+from symgnn.training.prediction import Predictor
+
+
+def predict_file(
+    predictor: Predictor, path: Path, output: Path, elements: Sequence[str]
+) -> list[str]:
+    """Read a structure, predict, and write it with the barriers as columns.
+
+    Args:
+        predictor: of one model or several.
+        path: the structure.
+        output: extended XYZ.
+        elements: of LAMMPS types, see `symgnn.lammps_files.read_any_structure`.
+
+    Returns:
+        In what the structure lies outside the training glasses.
+
+    Raises:
+        InputError: no sound structure, or an unknown element.
+    """
+    atoms = read_any_structure(path, elements)
+    try:
+        members = predictor.predict_members(atoms)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    atoms.set_array(fields.BARRIER, members.mean(0))
+    if len(members) > 1:
+        atoms.set_array(fields.BARRIER_SPREAD, members.std(0, ddof=1))
+    write_structure(output, atoms)
+    return predictor.outside(atoms)
