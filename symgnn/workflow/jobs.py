@@ -35,6 +35,18 @@ def launch_prefix(ranks: int) -> list[str]:
     return ["mpiexec", "-n", str(ranks)]
 
 
+def environment(ranks: int) -> dict[str, str]:
+    """The variables that a command starts with.
+
+    A Slurm step lends its one task variables of the process manager (PMI), with which a program
+    that loads MPI without need of it fails to start: a single rank gets none.
+    """
+    kept = dict(os.environ)
+    if ranks == 1:
+        kept = {name: value for name, value in kept.items() if not name.startswith("PMI")}
+    return kept
+
+
 def time_budget(minutes: float | None) -> float | None:
     """Seconds that a job may use of an allocation of `minutes`; None outside of Slurm."""
     if minutes is None or "SLURM_JOB_ID" not in os.environ:
@@ -105,7 +117,7 @@ def _name(holder: dict) -> str:
 
 def _run_recorded(command: list[str], outputs: Sequence[Path], results: Path, ranks: int) -> int:
     start, clock = datetime.now(UTC), time.monotonic()
-    status = _run(launch_prefix(ranks) + command)
+    status = _run(launch_prefix(ranks) + command, environment(ranks))
     whole = status == 0 and all(path.is_file() for path in outputs)
     if status == 0 and not whole:
         missing = [str(path) for path in outputs if not path.is_file()]
@@ -128,8 +140,8 @@ def _run_recorded(command: list[str], outputs: Sequence[Path], results: Path, ra
     return status
 
 
-def _run(command: Sequence[str]) -> int:
-    process = subprocess.Popen(command, preexec_fn=_die_with_parent)
+def _run(command: Sequence[str], environment: dict[str, str]) -> int:
+    process = subprocess.Popen(command, env=environment, preexec_fn=_die_with_parent)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: process.send_signal(number))
     status = process.wait()

@@ -176,6 +176,15 @@ def test_budget_and_launcher_depend_on_slurm(monkeypatch):
     assert jobs.launch_prefix(1) == []
 
 
+def test_a_single_rank_gets_no_variables_of_the_process_manager(monkeypatch):
+    for name in ("PMI_RANK", "PMI_FD", "PMIX_RANK"):
+        monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("HOME", "/here")
+    assert jobs.environment(1)["HOME"] == "/here"
+    assert not [name for name in jobs.environment(1) if name.startswith("PMI")]
+    assert jobs.environment(2)["PMI_RANK"] == "0"
+
+
 def test_damage_is_found_and_the_folder_can_move(tmp_path):
     results = tmp_path / "results"
     for name in ("a", "b", "c"):
