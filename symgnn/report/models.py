@@ -56,9 +56,22 @@ def section(trainings: Sequence[Training], table: Sequence[dict[str, str]]) -> S
             "of each run is the best on the validation glasses; the test glasses were not looked "
             "at before."
         )
+        opening += _constant_sentence(trainings[0].run)
         blocks = [opening, *blocks, _prediction_figure(trainings)]
         blocks += [_training_figure(trainings), _run_table(trainings)]
     return Section("models", "Models", blocks, findings, facts)
+
+
+def _constant_sentence(run: Run) -> str:
+    """The error that predicting one number for all atoms would make on the test glasses."""
+    (train, _), (test, _) = (pooled(run, split) for split in ("train", "test"))
+    if not len(train) or not len(test):
+        return ""
+    error = np.abs(test - train.mean()).mean()
+    return (
+        " Predicting the mean of the training glasses for every atom would leave a mean absolute "
+        f"error (MAE) of {decimal(float(error), 3)} eV on the test glasses."
+    )
 
 
 def table_findings(table: Sequence[dict[str, str]]) -> list[str]:

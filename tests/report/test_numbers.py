@@ -8,6 +8,7 @@ import pytest
 
 from symgnn.analysis.radial import mean_distribution, radial_distribution
 from symgnn.barriers.artn import Status
+from symgnn.report.assembly import Inputs, assemble
 from symgnn.report.glasses import on_cooling
 from symgnn.report.words import MINUS
 from symgnn.structures import read_structure
@@ -182,6 +183,13 @@ def test_correlations_of_single_runs_and_of_the_table_agree(page, predictions):
         mean, spread = map(number, row["test r"].split("±"))
         assert mean == pytest.approx(np.mean(values), abs=5e-4)
         assert spread == pytest.approx(np.std(values, ddof=1), abs=5e-4)
+
+
+def test_the_error_of_a_constant_is_told(study, predictions):
+    sections, _ = assemble(Inputs(runs=study.inputs.runs))
+    (train, _), (test, _) = (predictions["gcn", 0][split] for split in ("train", "test"))
+    error = np.abs(test - train.mean()).mean()
+    assert f"error (MAE) of {error:.3f} eV" in sections[0].blocks[0]
 
 
 def test_training_curves_are_the_history(page):
