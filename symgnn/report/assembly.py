@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from symgnn import fields
 from symgnn.errors import InputError
 from symgnn.explanations.storage import read_explanations
 from symgnn.graphs.dataset import read_graphs
-from symgnn.report import barriers, data, explanations, glasses, models, record
+from symgnn.report import assessments, barriers, data, explanations, glasses, models, record, shear
 from symgnn.report.inputs import (
     Glass,
     read_attributes,
@@ -19,6 +20,7 @@ from symgnn.report.inputs import (
 )
 from symgnn.report.page import Section
 from symgnn.report.words import listing
+from symgnn.shear.storage import read_shear
 from symgnn.training.evaluation import read_run
 
 
@@ -32,7 +34,9 @@ class Inputs:
     runs: Sequence[Path] = ()
     tables: Sequence[Path] = ()
     explanations: Sequence[Path] = ()
+    assessments: Sequence[Path] = ()
     benchmarks: Sequence[Path] = ()
+    shears: Sequence[Path] = ()
 
 
 @dataclass
@@ -56,9 +60,13 @@ def assemble(inputs: Inputs) -> tuple[list[Section], list[str]]:
     page = Assembly()
     read = _add_glasses(page, inputs.glasses)
     _add_barriers(page, inputs.events, read)
+    _add_shears(page, inputs.shears, inputs.events)
     _add_data(page, inputs.graphs)
     _add_models(page, inputs.runs, inputs.tables)
     _add_explanations(page, inputs.explanations)
+    if inputs.assessments:
+        read_files = [(source_name(p), assessments.read_assessment(p)) for p in inputs.assessments]
+        page.sections.append(assessments.section(read_files))
     jobs = [job for path in inputs.benchmarks for job in record.read_jobs(path)]
     if not (page.sections or jobs):
         raise InputError("report: no input: at least one file is needed, see symgnn report --help")
@@ -97,6 +105,19 @@ def _add_barriers(page: Assembly, paths: Sequence[Path], read: Sequence[Glass]) 
         for path, one in zip(paths, searched, strict=True)
     ]
     page.sections.append(barriers.section(searched, read))
+
+
+def _add_shears(page: Assembly, paths: Sequence[Path], events: Sequence[Path]) -> None:
+    if not paths:
+        return  # few studies shear: nobody misses the section
+    curves = {source_name(path): read_shear(path) for path in paths}
+    searched = [read_events(path) for path in events]
+    means = {one.name: one.atoms[fields.BARRIER_MEAN] for one in searched}
+    page.origins += [
+        record.origin("shear", source_name(path), path, read_attributes(path, "shear"))
+        for path in paths
+    ]
+    page.sections.append(shear.section(curves, means))
 
 
 def _add_data(page: Assembly, paths: Sequence[Path]) -> None:

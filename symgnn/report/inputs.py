@@ -17,11 +17,12 @@ from symgnn.errors import InputError
 from symgnn.files import open_hdf5
 from symgnn.structures import read_structure
 
-NAMED_BY_FOLDER = ("events", "explanation", "graphs", "checkpoint", "table")
+NAMED_BY_FOLDER = ("events", "explanation", "assessment", "graphs", "checkpoint", "table")
 HDF5_KINDS = {
     "symgnn-events": "events",
     "symgnn-graphs": "graphs",
     "symgnn-explanation": "explanations",
+    "symgnn-shear": "shears",
 }
 THERMO_COLUMNS = ("time", "temperature", "pressure", "density", "energy")
 
