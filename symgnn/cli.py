@@ -17,7 +17,7 @@ from symgnn.errors import (
     SimulationError,
     TimeBudgetReached,
 )
-from symgnn.explanations.command import explain
+from symgnn.explanations.command import assess, explain
 from symgnn.glasses.command import quench
 from symgnn.graphs.command import graphs, import_published
 from symgnn.report.command import report
@@ -61,17 +61,22 @@ app.command("train")(train)
 app.command("evaluate")(evaluate)
 app.command("predict")(predict)
 app.command("explain")(explain)
+app.command("assess")(assess)
 app.command("report")(report)
 app.command("job")(job)
 app.command("status")(status)
 
 
-def _leave(code: int) -> None:
-    """Exit; where other MPI ranks wait for this one, end them too."""
+def _abort_ranks(code: int) -> None:
+    """End the other MPI ranks, where there are some that wait for this one."""
     mpi = sys.modules.get("mpi4py.MPI")
     if mpi is not None and mpi.COMM_WORLD.size > 1:
         sys.stderr.flush()
         mpi.COMM_WORLD.Abort(code)
+
+
+def _leave(code: int) -> None:
+    _abort_ranks(code)
     sys.exit(code)
 
 
@@ -93,8 +98,9 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        print(f"symgnn: failed: {where}{error.strerror or error}", file=sys.stderr)
-        _leave(EXIT_FAILED)
+        print(f"symgnn: failed: {where}{error.strerror or error}", file=sys.stderr, flush=True)
+        _abort_ranks(EXIT_FAILED)
+        os._exit(EXIT_FAILED)  # HDF5 crashes in its clean-up of a file that the disk did not take
     except Exception:
         traceback.print_exc()
         _leave(1)

@@ -47,8 +47,8 @@ SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4 \
 ThreadsPerCore=1 RealMemory=32000 Gres=gpu:1 State=UNKNOWN
-PartitionName=cpu Nodes={host} Default=YES MaxTime=120 DefMemPerCPU=200 State=UP
-PartitionName=gpu Nodes={host} MaxTime=120 DefMemPerCPU=200 State=UP
+PartitionName=cpu Nodes={host} Default=YES MaxTime=1440 DefMemPerCPU=200 State=UP
+PartitionName=gpu Nodes={host} MaxTime=1440 DefMemPerCPU=200 State=UP
 """
 COMMANDS = ("srun", "scancel", "squeue", "scontrol", "sbatch", "sinfo")
 
