@@ -2,7 +2,7 @@
 
 Only the free atoms move. The frozen atoms keep their places but not their embedding: the density
 that the free atoms lay on them changes, so that the force on a free atom is exactly what the full
-periodic structure would give (FACTS of the method: docs/barriers.md).
+periodic structure would give.
 """
 
 from dataclasses import dataclass

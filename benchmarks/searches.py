@@ -1,0 +1,154 @@
+"""Where the force calls and the time of saddle searches go, and how the barriers compare.
+
+    python benchmarks/searches.py glass.xyz --atoms 32 --searches 3
+    python benchmarks/searches.py train2 --published FOLDER --atoms 32 --searches 3
+
+Prints the shares of the force calls by phase, processor seconds a search, a saddle and a force
+call, nanoseconds a listed pair, and the same force call in LAMMPS on the full periodic structure.
+With the published structures it adds the correlation and the means of barriers and labels.
+Numbers of the protocol follow as name=value, e.g. activation=-0.5 push_step=0.2.
+"""
+
+import argparse
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from symgnn.barriers.artn import Phase, Protocol
+from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.searches import Event, Searches
+from symgnn.graphs.published import read_published
+from symgnn.lammps_interface import LammpsForces
+from symgnn.potentials import Potential, find_potential
+from symgnn.structures import read_structure
+
+
+def structure(arguments: argparse.Namespace) -> tuple[Atoms, np.ndarray | None]:
+    """The glass, and its published labels where it has some."""
+    if arguments.published is None:
+        return read_structure(arguments.glass), None
+    path = Path(arguments.published) / f"{arguments.glass}.pickle"
+    graph = read_published(path, cutoff=5.0)
+    atoms = Atoms(graph.species, positions=graph.position, cell=graph.cell, pbc=True)
+    return atoms, graph.barrier
+
+
+class PhaseCount:
+    """Counts the force calls of a batch by what they were wanted for."""
+
+    def __init__(self, searches: Searches):
+        self.calls: Counter[str] = Counter()
+        self._artn = searches._artn
+        self._receive = self._artn.receive
+        self._artn.receive = self._counted
+
+    def _counted(self, rows: torch.Tensor, *found: torch.Tensor) -> None:
+        for row in rows.tolist():
+            name = Phase(int(self._artn.phase[row])).name.lower()
+            if name == "lanczos":
+                name += " (climb)" if self._artn._climbs[row] else " (push)"
+            self.calls[name] += 1
+        self._receive(rows, *found)
+
+
+def print_costs(events: list[Event], calls: Counter[str], seconds: float) -> None:
+    """Force calls by phase, and seconds a search."""
+    total, converged = sum(calls.values()), sum(event.status == 0 for event in events)
+    to_saddle = sum(e.saddle_evaluations if e.status == 0 else e.force_evaluations for e in events)
+    print(f"searches {len(events)}, converged {converged / len(events):.1%}")
+    for name, count in calls.most_common():
+        print(f"  {name:<16} {count / len(events):7.1f} calls a search  {count / total:6.1%}")
+    print(f"force calls a converged saddle: {to_saddle / converged:.0f} to the saddle,", end=" ")
+    print(f"{total / converged:.0f} with both sides")
+    print(f"core-seconds: {seconds / len(events):.3f} a search, {seconds / converged:.3f} a saddle")
+    print(f"microseconds a force call, all included: {seconds / total * 1e6:.0f}")
+
+
+def print_forces(atoms: Atoms, potential: Potential, radius: float) -> None:
+    """One force call of the region and of LAMMPS on everything, in one process."""
+    search = RegionEngine(atoms, potential, radius=radius).open(0)
+    generator = np.random.default_rng(0)
+    trials = [search.position + generator.normal(scale=0.01, size=search.position.shape)] * 200
+    with LammpsForces(atoms, potential) as full:
+        everything = [atoms.positions + 0.001 * k for k in range(20)]
+        ours = seconds_a_call(search, trials)
+        theirs = seconds_a_call(full.energy_and_forces, everything)
+    pairs = search._forces.listed_pairs
+    print(f"force call: {ours * 1e6:.0f} µs for {len(search.atoms)} free atoms,", end=" ")
+    print(f"{ours / pairs * 1e9:.1f} ns a pair; LAMMPS on all {len(atoms)}:", end=" ")
+    print(f"{theirs * 1e6:.0f} µs, {theirs / ours:.0f} times as much")
+
+
+def seconds_a_call(function, arguments: list) -> float:
+    """Processor seconds of a call, the mean over the arguments after one that is not counted."""
+    function(arguments[0])
+    start = time.process_time()
+    for argument in arguments:
+        function(argument)
+    return (time.process_time() - start) / len(arguments)
+
+
+def print_labels(events: list[Event], labels: np.ndarray) -> None:
+    """Correlation and means of the atoms' mean barriers against the labels."""
+    kinds = {
+        "all converged": lambda e: True,
+        "target moves": lambda e: e.target_displacement > 0.2,
+        "and connected": lambda e: e.target_displacement > 0.2 and e.connected,
+    }
+    converged = [event for event in events if event.status == 0]
+    for name, counts in kinds.items():
+        kept: dict[int, list[float]] = {}
+        for event in filter(counts, converged):
+            kept.setdefault(event.atom, []).append(event.barrier)
+        atoms = np.array(list(kept))
+        means = np.array([np.mean(kept[atom]) for atom in atoms])
+        r = np.corrcoef(means, labels[atoms])[0, 1]
+        share = sum(map(len, kept.values())) / len(converged)
+        print(
+            f"{name:<14} Pearson {r:.3f} over {len(atoms)} atoms, mean {means.mean():.3f} eV,",
+            end=" ",
+        )
+        print(f"labels {labels[atoms].mean():.3f} eV, share of searches {share:.2f}")
+
+
+def protocol(words: list[str]) -> Protocol:
+    """The default protocol with some of its numbers replaced."""
+    defaults = vars(Protocol())
+    pairs = (word.split("=") for word in words)
+    return Protocol(**{name: type(defaults[name])(value) for name, value in pairs})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("glass", help="a structure file, or the name of a published graph")
+    parser.add_argument("--published", help="folder of the published graphs")
+    parser.add_argument("--potential", default="Cu-Zr-2009")
+    parser.add_argument("--atoms", type=int, default=32)
+    parser.add_argument("--searches", type=int, default=3)
+    parser.add_argument("--radius", type=float, default=10.0)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("numbers", nargs="*", help="name=value of the protocol")
+    arguments = parser.parse_intermixed_args()
+    torch.set_num_threads(1)
+    atoms, labels = structure(arguments)
+    potential = find_potential(arguments.potential)
+    engine = RegionEngine(atoms, potential, radius=arguments.radius, batch=arguments.batch)
+    searches = Searches(atoms, engine, protocol=protocol(arguments.numbers), seed=0)
+    count = PhaseCount(searches)
+    targets = np.random.default_rng(1).choice(len(atoms), arguments.atoms, replace=False)
+    start = time.process_time()
+    events = list(
+        searches.run([(int(atom), k) for atom in targets for k in range(arguments.searches)])
+    )
+    print_costs(events, count.calls, time.process_time() - start)
+    print_forces(atoms, potential, arguments.radius)
+    if labels is not None:
+        print_labels(events, labels)
+
+
+if __name__ == "__main__":
+    main()
