@@ -7,6 +7,7 @@ from scipy.optimize import least_squares
 
 COLDEST, HOTTEST = 100.0, 1600.0  # K, where both branches are close to straight
 FEWEST_ROWS = 10
+BLOCKS = 40  # means that the lines are fitted to
 
 
 class Kink(NamedTuple):
@@ -40,9 +41,9 @@ def glass_transition(temperature: np.ndarray, energy: np.ndarray) -> Kink | None
         None where the record is too short or shows no kink.
     """
     near = (temperature > COLDEST) & (temperature < HOTTEST)
-    if near.sum() < FEWEST_ROWS:
+    if near.sum() < FEWEST_ROWS or np.ptp(temperature[near]) < HOTTEST / 2:
         return None
-    t, e = temperature[near], energy[near]
+    t, e = _blocks(temperature[near], energy[near])
     scale = 1e-4  # eV/(atom K), the size of the slopes
 
     def curve(parameters: np.ndarray) -> np.ndarray:
@@ -54,7 +55,7 @@ def glass_transition(temperature: np.ndarray, energy: np.ndarray) -> Kink | None
         )
 
     start = [0.8, float(np.interp(800, t[np.argsort(t)], e[np.argsort(t)])), 1.3, 2.5, 0.1]
-    bounds = ([0.2, -np.inf, 0.0, 0.0, 0.01], [1.5, np.inf, 20.0, 20.0, 0.5])
+    bounds = ([0.2, -np.inf, 0.0, 0.0, 0.02], [1.5, np.inf, 20.0, 20.0, 0.15])
     fit = least_squares(lambda p: (curve(p) - e) * 1000, start, bounds=bounds)
     kink, height, glass, liquid, width = fit.x
     if not fit.success or liquid <= glass or not 0.25 < kink < 1.45:
@@ -65,4 +66,13 @@ def glass_transition(temperature: np.ndarray, energy: np.ndarray) -> Kink | None
         scale * glass,
         scale * liquid,
         1000 * width,
+    )
+
+
+def _blocks(temperature: np.ndarray, energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means over successive rows, whose temperatures and energies fluctuate against each other."""
+    blocks = min(BLOCKS, len(temperature))
+    return tuple(
+        np.array([part.mean() for part in np.array_split(column, blocks)])
+        for column in (temperature, energy)
     )
