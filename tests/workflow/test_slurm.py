@@ -129,20 +129,17 @@ def orphaned(cluster, repository, finished, tmp_path_factory) -> Interrupted:
 
 @pytest.fixture(scope="module")
 def whole(cluster, repository, cancelled, orphaned, tmp_path_factory) -> Run:
-    """Everything; a quench gets too little memory at first, and two ranks search a shard."""
-    return Run(
-        *(cluster, repository, tmp_path_factory.mktemp("whole")),
-        *("--set-resources", "quench:mem_mb=200+1500*(attempt-1)"),
-        overlay={"execution": {"barrier_ranks": 2}},
-    )
+    """Everything, as the profile says; two ranks search a shard."""
+    folder = tmp_path_factory.mktemp("whole")
+    return Run(cluster, repository, folder, overlay={"execution": {"barrier_ranks": 2}})
 
 
 @pytest.fixture(scope="module")
 def walltime(cluster, repository, whole, tmp_path_factory) -> Run:
-    """A quench of more steps than an allocation of a minute has time for."""
+    """A quench of more steps than a minute has time for, with too little memory at first."""
     return Run(
-        *(cluster, repository, tmp_path_factory.mktemp("walltime")),
-        *(f"results/glasses/{GLASS}.xyz", "--set-resources", "quench:runtime=1"),
+        *(cluster, repository, tmp_path_factory.mktemp("walltime"), f"results/glasses/{GLASS}.xyz"),
+        *("--set-resources", "quench:runtime=1", "quench:mem_mb=200+1500*(attempt-1)"),
         overlay={"glasses": {"protocol": {"melt_time": 200, "restart_interval": 2000}}},
     )
 
@@ -170,7 +167,7 @@ def test_a_second_copy_waits_for_the_orphan_of_a_killed_snakemake(cluster, orpha
 def test_a_walltime_ends_nothing(cluster, walltime):
     """Most attempts end at their time budget; one that started late may meet the walltime."""
     walltime.finish()
-    *earlier, last = cluster_jobs(cluster, walltime.workflow)
+    _, *earlier, last = cluster_jobs(cluster, walltime.workflow)  # the first had no memory
     assert earlier
     assert {job["JobState"] for job in earlier} <= {"FAILED", "TIMEOUT"}
     assert last["JobState"] == "COMPLETED"
@@ -192,13 +189,13 @@ def test_everything_from_nothing_to_the_report(whole):
     assert run.workflow.planned() == set()
 
 
-def test_too_little_memory_is_mended_by_a_retry(cluster, whole):
-    run = whole
-    run.finish()
-    jobs = [job for job in cluster_jobs(cluster, run.workflow) if "rule_quench" in job["StdOut"]]
-    assert len(jobs) == 2 * 3
-    assert {job["JobState"] for job in jobs if "mem=200M" in job["TRES"]} == {"FAILED"}
-    assert {job["JobState"] for job in jobs if "mem=1700M" in job["TRES"]} == {"COMPLETED"}
+def test_too_little_memory_is_mended_by_a_retry(cluster, walltime):
+    walltime.finish()
+    first, *others = cluster_jobs(cluster, walltime.workflow)
+    assert "mem=200M" in first["TRES"]
+    assert first["JobState"] in ("FAILED", "OUT_OF_MEMORY", "CANCELLED")
+    assert "mem=1700M" in others[0]["TRES"]
+    assert others[-1]["JobState"] == "COMPLETED"
 
 
 def test_gpu_rules_go_to_the_gpu_partition(cluster, whole):
