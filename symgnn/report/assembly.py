@@ -64,9 +64,7 @@ def assemble(inputs: Inputs) -> tuple[list[Section], list[str]]:
     _add_data(page, inputs.graphs)
     _add_models(page, inputs.runs, inputs.tables)
     _add_explanations(page, inputs.explanations)
-    if inputs.assessments:
-        read_files = [(source_name(p), assessments.read_assessment(p)) for p in inputs.assessments]
-        page.sections.append(assessments.section(read_files))
+    _add_assessments(page, inputs.assessments)
     jobs = [job for path in inputs.benchmarks for job in record.read_jobs(path)]
     if not (page.sections or jobs):
         raise InputError("report: no input: at least one file is needed, see symgnn report --help")
@@ -156,3 +154,14 @@ def _add_explanations(page: Assembly, paths: Sequence[Path]) -> None:
         found.append((name, content))
         page.origins.append(record.origin("explanations", name, path, content.attributes))
     page.sections.append(explanations.section(found))
+
+
+def _add_assessments(page: Assembly, paths: Sequence[Path]) -> None:
+    if not paths:
+        return  # they take long and are asked for by name
+    found = [(source_name(path), assessments.read_assessment(path)) for path in paths]
+    page.origins += [
+        record.origin("assessments", name, path, content)
+        for path, (name, content) in zip(paths, found, strict=True)
+    ]
+    page.sections.append(assessments.section(found))

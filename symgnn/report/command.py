@@ -17,6 +17,9 @@ def report(
     runs: list[Path] = typer.Option([], help="Folders of training runs."),
     table: list[Path] = typer.Option([], help="Table of models, from `symgnn evaluate`."),
     explanations: list[Path] = typer.Option([], help="Explanations, an explanation.h5 a glass."),
+    assessments: list[Path] = typer.Option(
+        [], help="Tests of the explanations, an assessment.json a glass."
+    ),
     benchmarks: list[Path] = typer.Option([], help="Snakemake benchmark files (TSV), for times."),
     title: str = typer.Option("Energy barriers of metallic glasses", help="Heading of the page."),
 ) -> None:
@@ -36,7 +39,7 @@ def report(
 
     others = by_kind(expand(files or []))
     given = {"events": events, "graphs": graphs, "runs": runs, "tables": table}
-    given |= {"explanations": explanations}
+    given |= {"explanations": explanations, "assessments": assessments}
     inputs = {kind: [*expand(paths), *others.pop(kind, [])] for kind, paths in given.items()}
     inputs["benchmarks"] = [*expand(benchmarks, empty=True), *others.pop("benchmarks", [])]
     sections, left_out = assemble(Inputs(**inputs, **others))

@@ -17,7 +17,16 @@ from symgnn.errors import InputError
 from symgnn.files import open_hdf5
 from symgnn.structures import read_structure
 
-NAMED_BY_FOLDER = ("events", "explanation", "assessment", "graphs", "checkpoint", "table")
+NAMED_BY_FOLDER = (
+    "events",
+    "explanation",
+    "assessment",
+    "graphs",
+    "checkpoint",
+    "table",
+    "shear",
+    "assessment",
+)
 HDF5_KINDS = {
     "symgnn-events": "events",
     "symgnn-graphs": "graphs",
@@ -112,7 +121,8 @@ def _kind(path: Path) -> str:
         if found not in HDF5_KINDS:
             raise InputError(f"{path}: format is {found}, must be one of {', '.join(HDF5_KINDS)}")
         return HDF5_KINDS[found]
-    return {".csv": "tables", ".tsv": "benchmarks"}.get(path.suffix, "glasses")
+    by_suffix = {".csv": "tables", ".tsv": "benchmarks", ".json": "assessments"}
+    return by_suffix.get(path.suffix, "glasses")
 
 
 def source_name(path: Path | str) -> str:
