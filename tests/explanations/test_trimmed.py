@@ -9,6 +9,7 @@ from symgnn.explanations.masks import predict, reach
 from symgnn.explanations.methods import METHODS, explain
 from symgnn.explanations.receptive_field import Graph, receptive_fields
 from symgnn.explanations.trimmed import predictor
+from symgnn.models.normalization import RunningNorm
 from symgnn.models.registry import build_model
 
 MODELS = {
@@ -30,15 +31,15 @@ MODELS = {
 
 
 def built(name: str, **options) -> torch.nn.Module:
-    """A model with random parameters and random batch-norm statistics, in evaluation mode."""
+    """A model with random parameters and random running statistics, in evaluation mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         kind = "symgnn" if name.startswith("symgnn") else name
         model = build_model(kind, elements=[29, 40], **(MODELS[name] | options))
         for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm1d):
-                torch.nn.init.normal_(module.running_mean, std=0.1)
-                torch.nn.init.uniform_(module.running_var, 0.05, 0.1)
+            if isinstance(module, RunningNorm):
+                torch.nn.init.normal_(module.mean, std=0.1)
+                torch.nn.init.uniform_(module.variance, 0.05, 0.1)
     return model.eval().requires_grad_(False)
 
 
