@@ -55,7 +55,7 @@ class Run:
                 stderr=subprocess.STDOUT,
             )
 
-    def finish(self, seconds: float = 420.0) -> str:
+    def finish(self, seconds: float = 540.0) -> str:
         status = self.process.wait(seconds)
         output = self.log.read_text()
         assert status == 0, output
@@ -140,7 +140,8 @@ def walltime(cluster, repository, whole, tmp_path_factory) -> Run:
     return Run(
         *(cluster, repository, tmp_path_factory.mktemp("walltime"), f"results/glasses/{GLASS}.xyz"),
         *("--set-resources", "quench:runtime=1", "quench:mem_mb=200+1500*(attempt-1)"),
-        overlay={"glasses": {"protocol": {"melt_time": 200, "restart_interval": 2000}}},
+        *("--retries", "20"),  # as many minutes as a slow machine may need
+        overlay={"glasses": {"protocol": {"melt_time": 400, "restart_interval": 2000}}},
     )
 
 
