@@ -94,6 +94,8 @@ class Searches:
         push = np.zeros_like(forces.position)
         generator = push_generator(self._seed, self._structure, atom, search)
         push[near] = generator.normal(size=(len(near), 3))
+        if len(push) == len(self._atoms):
+            push -= push.mean(axis=0)  # with no atom frozen, the structure would drift as a whole
         return push
 
     def _round(self) -> None:
