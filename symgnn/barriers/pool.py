@@ -30,14 +30,14 @@ def run(
         searches: runs searches of one structure.
         tasks: (atom, search), used on rank 0.
         record: called on rank 0 with every event, in the order in which they end.
-        stop: asked on rank 0 before tasks are handed out; true ends the run early.
+        stop: asked between force calls; true drops the searches under way and ends the run.
         communicator: the ranks.
         chunk: tasks handed out at a time.
     """
     if communicator.rank == 0:
         _lead(searches, tasks, record, stop, communicator, chunk)
     else:
-        _follow(searches, communicator)
+        _follow(searches, stop, communicator)
 
 
 def _lead(
@@ -72,14 +72,14 @@ def _lead(
         while given := take(1):
             yield from given
 
-    for event in searches.run(own(), between=answer):
+    for event in searches.run(own(), between=answer, stop=stop):
         record(event)
     while following:
         communicator.Probe(tag=_ASK)
         answer()
 
 
-def _follow(searches: Searches, communicator: MPI.Comm) -> None:
+def _follow(searches: Searches, stop: Callable[[], bool], communicator: MPI.Comm) -> None:
     finished: list[Event] = []
 
     def given() -> Iterator[Task]:
@@ -91,6 +91,6 @@ def _follow(searches: Searches, communicator: MPI.Comm) -> None:
                 return
             yield from chunk
 
-    for event in searches.run(given()):
+    for event in searches.run(given(), stop=stop):
         finished.append(event)
     communicator.send((finished, False), dest=0, tag=_ASK)

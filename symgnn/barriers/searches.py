@@ -61,15 +61,21 @@ class Searches:
         self._open: dict[int, tuple[int, int, OpenSearch]] = {}
 
     def run(
-        self, tasks: Iterable[tuple[int, int]], between: Callable[[], None] = lambda: None
+        self,
+        tasks: Iterable[tuple[int, int]],
+        *,
+        between: Callable[[], None] = lambda: None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Event]:
         """Run searches, each given as (atom, number of the search); yield them as they end.
 
-        `between` is called after every round of force calls.
+        `between` is called after every round of force calls. Where `stop` is true after one, the
+        searches under way are dropped; as their numbers are theirs alone, a later run repeats
+        them to the same end.
         """
         waiting = iter(tasks)
         self._admit(waiting, range(self._engine.batch))
-        while self._open:
+        while self._open and not stop():
             self._round()
             between()
             idle = sorted(set(self._open) - set(self._artn.active().tolist()))
