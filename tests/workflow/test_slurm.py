@@ -18,9 +18,12 @@ from tests.workflow import cluster as slurm
 from tests.workflow.conftest import Workflow, expected_jobs, jobs_of
 from tests.workflow.test_workflow import journal_events, wait_for
 
-pytestmark = pytest.mark.skipif(
-    slurm.missing() is not None, reason=f"no Slurm for these tests: {slurm.missing()}"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        slurm.missing() is not None, reason=f"no Slurm for these tests: {slurm.missing()}"
+    ),
+    pytest.mark.timeout(1800),  # a walltime is a minute at least, and a busy machine needs several
+]
 
 QUICK = (
     *("--slurm-status-command", "squeue"),  # the accounting database is absent
@@ -55,7 +58,7 @@ class Run:
                 stderr=subprocess.STDOUT,
             )
 
-    def finish(self, seconds: float = 540.0) -> str:
+    def finish(self, seconds: float = 1500.0) -> str:
         status = self.process.wait(seconds)
         output = self.log.read_text()
         assert status == 0, output
@@ -139,9 +142,9 @@ def walltime(cluster, repository, whole, tmp_path_factory) -> Run:
     """A quench of more steps than a minute has time for, with too little memory at first."""
     return Run(
         *(cluster, repository, tmp_path_factory.mktemp("walltime"), f"results/glasses/{GLASS}.xyz"),
-        *("--set-resources", "quench:runtime=1", "quench:mem_mb=200+1500*(attempt-1)"),
+        *("--set-resources", "quench:runtime=1", "quench:mem_mb=200+1300*min(attempt-1,1)"),
         *("--retries", "20"),  # as many minutes as a slow machine may need
-        overlay={"glasses": {"protocol": {"melt_time": 400, "restart_interval": 2000}}},
+        overlay={"glasses": {"protocol": {"melt_time": 300, "restart_interval": 2000}}},
     )
 
 
