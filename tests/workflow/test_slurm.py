@@ -142,7 +142,7 @@ def walltime(cluster, repository, whole, tmp_path_factory) -> Run:
     """A quench of more steps than a minute has time for, with too little memory at first."""
     return Run(
         *(cluster, repository, tmp_path_factory.mktemp("walltime"), f"results/glasses/{GLASS}.xyz"),
-        *("--set-resources", "quench:runtime=1", "quench:mem_mb=200+1300*min(attempt-1,1)"),
+        *("--set-resources", "quench:runtime=1", "quench:mem_mb=200+1500*min(attempt-1,1)"),
         *("--retries", "20"),  # as many minutes as a slow machine may need
         overlay={"glasses": {"protocol": {"melt_time": 300, "restart_interval": 2000}}},
     )
