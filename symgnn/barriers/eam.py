@@ -1,166 +1,39 @@
-"""Compiled EAM forces on the free atoms of a region."""
+"""EAM forces on the free atoms of a region, and the densities of a structure."""
 
 import numpy as np
 from ase import Atoms
 from numba import njit
 
 from symgnn import neighbors
+from symgnn.barriers.eam_kernel import (
+    Owners,
+    Scratch,
+    Tables,
+    add_near_densities,
+    embed,
+    energy_and_forces,
+    make_scratch,
+    place_sites,
+)
+from symgnn.barriers.pairs import PairList, furthest
 from symgnn.barriers.regions import Region
 from symgnn.barriers.tables import PackedTables
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _place_sites(position, site_owner, site_offset, site):
-    free = len(position)
-    for s in range(len(site_owner)):
-        owner = site_owner[s]
-        if owner < free:
-            for x in range(3):
-                site[s, x] = site_offset[s, x] + position[owner, x]
-
-
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _list_pairs(site, site_owner, last_site, free, reach, start, neighbor):
-    """List each pair of a free atom and a site within reach once; return how many there are.
-
-    A pair of free atoms stands at the lower one; of an atom's own images every second one counts,
-    because the opposite image makes the same pair. Sites from `last_site[i]` on are out of reach.
-    """
-    count = 0
-    reach2 = reach * reach
-    for i in range(free):
-        start[i] = count
-        x, y, z = site[i, 0], site[i, 1], site[i, 2]
-        for s in range(i + 1, last_site[i]):
-            dx = site[s, 0] - x
-            dy = site[s, 1] - y
-            dz = site[s, 2] - z
-            if dx * dx + dy * dy + dz * dz >= reach2:
-                continue
-            owner = site_owner[s]
-            half = dx > 0 or (dx == 0 and (dy > 0 or (dy == 0 and dz > 0)))
-            if owner > i or (owner == i and half):
-                if count < len(neighbor):
-                    neighbor[count] = s
-                count += 1
-    start[free] = count
-    return count
-
-
-@njit(cache=True, error_model="numpy", fastmath={"contract"}, inline="always")
-def _cubic(table, m, k, p):
-    """Value and slope per knot spacing of function k of a table between knots m and m + 1."""
-    value, slope, rise = table[m, k], table[m, k + 1], table[m + 1, k] - table[m, k]
-    c2 = 3.0 * rise - 2.0 * slope - table[m + 1, k + 1]
-    c3 = slope + table[m + 1, k + 1] - 2.0 * rise
-    return value + p * (slope + p * (c2 + p * c3)), slope + p * (2.0 * c2 + 3.0 * p * c3)
-
-
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _pair_functions(
-    site, site_owner, species, start, neighbor, cutoff, step, table, symmetric, density, slope
-):
-    """Add the pairs' densities to `density`, keep their slopes, return their energy in eV."""
-    free = len(start) - 1
-    inverse, last = 1.0 / step, table.shape[2] - 2
-    cutoff2 = cutoff * cutoff
-    energy = 0.0
-    for i in range(free):
-        x, y, z = site[i, 0], site[i, 1], site[i, 2]
-        kind = species[i]
-        own = 0.0
-        for k in range(start[i], start[i + 1]):
-            s = neighbor[k]
-            dx, dy, dz = site[s, 0] - x, site[s, 1] - y, site[s, 2] - z
-            r2 = dx * dx + dy * dy + dz * dz
-            if r2 >= cutoff2:
-                slope[k, 0] = slope[k, 1] = slope[k, 2] = 0.0
-                continue
-            owner = site_owner[s]
-            other = species[owner]
-            r = np.sqrt(r2)
-            per_distance = 1.0 / r
-            m = min(int(r * inverse), last)
-            p = r * inverse - m
-            value, rise = _cubic(table[kind, other], m, 0, p)
-            own += value
-            scale = inverse * per_distance
-            slope[k, 0] = rise * scale
-            if not symmetric:
-                value, rise = _cubic(table[other, kind], m, 0, p)
-            density[owner] += value
-            slope[k, 1] = rise * scale
-            value, rise = _cubic(table[kind, other], m, 2, p)
-            phi = value * per_distance
-            energy += phi
-            slope[k, 2] = (rise * inverse - phi) * per_distance * per_distance
-        density[i] += own
-    return energy
-
-
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
-def embed(density, species, step, table, density_max, energy, slope):
-    """Embedding energies (eV) and their slopes at the given densities."""
-    last = table.shape[1] - 1
-    for i in range(len(density)):
-        rho = density[i]
-        m = min(int(rho / step), last - 1)
-        p = min(rho / step - m, 1.0)
-        c = table[species[i], m]
-        energy[i] = c[0] + p * (c[1] + p * (c[2] + p * c[3]))
-        slope[i] = (c[1] + p * (2.0 * c[2] + 3.0 * p * c[3])) / step
-        if rho > density_max:
-            energy[i] += slope[i] * (rho - density_max)
-
-
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _gather_forces(site, site_owner, start, neighbor, slope, embedding_slope, force):
-    free = len(start) - 1
-    force[:] = 0.0
-    for i in range(free):
-        x, y, z = site[i, 0], site[i, 1], site[i, 2]
-        own = embedding_slope[i]
-        fx = fy = fz = 0.0
-        for k in range(start[i], start[i + 1]):
-            s = neighbor[k]
-            owner = site_owner[s]
-            pull = own * slope[k, 0] + embedding_slope[owner] * slope[k, 1] + slope[k, 2]
-            gx, gy, gz = pull * (site[s, 0] - x), pull * (site[s, 1] - y), pull * (site[s, 2] - z)
-            fx += gx
-            fy += gy
-            fz += gz
-            if owner < free:
-                force[owner, 0] -= gx
-                force[owner, 1] -= gy
-                force[owner, 2] -= gz
-        force[i, 0] += fx
-        force[i, 1] += fy
-        force[i, 2] += fz
-
-
-@njit(cache=True, error_model="numpy")
-def _furthest(position, listed):
-    """Square of the longest way that an atom has gone, Å²."""
-    longest = 0.0
-    for i in range(len(listed)):
-        way = 0.0
-        for x in range(3):
-            way += (position[i, x] - listed[i, x]) ** 2
-        longest = max(longest, way)
-    return longest
-
-
 class Workspace:
-    """Memory for the slopes of one region's pairs at a time."""
+    """Scratch memory that the regions of a core share, so that it stays in the cache."""
 
-    def __init__(self) -> None:
-        self._slopes = np.empty((0, 3))
+    def __init__(self, symmetric: bool) -> None:
+        self._symmetric = symmetric
+        self._near = 0
+        self._scratch = make_scratch(0, symmetric)
 
-    def slopes(self, pairs: int) -> np.ndarray:
-        """An array (at least pairs, 3) of no set content."""
-        if len(self._slopes) < pairs:
-            self._slopes = np.empty((pairs, 3))
-        return self._slopes
+    def scratch(self, near: int) -> Scratch:
+        """Memory for this number of near pairs, of no set content."""
+        if near > self._near:
+            self._near = near + near // 8
+            self._scratch = make_scratch(self._near, self._symmetric)
+        return self._scratch
 
 
 class RegionForces:
@@ -173,8 +46,8 @@ class RegionForces:
         region: the region.
         tables: the potential.
         density: (atoms of the structure,), densities of the unperturbed structure.
-        workspace: shared by the regions of a core, so that it stays in the cache.
-        skin: how far beyond the cutoff pairs are listed, Å.
+        workspace: shared by the regions of a core.
+        skin: how far beyond their reach pairs are listed, Å.
         travel: how far an atom may go from its start, Å.
     """
 
@@ -184,103 +57,87 @@ class RegionForces:
         tables: PackedTables,
         density: np.ndarray,
         *,
-        workspace: "Workspace",
+        workspace: Workspace,
         skin: float,
         travel: float,
     ):
-        self._region, self._tables, self._skin = region, tables, skin
+        self._region, self._workspace = region, workspace
         self._travel2 = travel * travel
-        self._site = region.site_offset.copy()
-        self._start = np.zeros(region.free + 1, dtype=np.int64)
-        self._neighbor = np.empty(0, dtype=np.int32)
-        self._workspace = workspace
-        distance = np.linalg.norm(region.site_position(region.position), axis=1)
-        self._site_distance = np.maximum.accumulate(distance[region.free :])
-        self._embedding_energy = np.empty(len(region.owners))
-        self._embedding_slope = np.empty(len(region.owners))
-        self._listed = np.full_like(region.position, np.inf)
-        self._background = np.zeros(len(region.owners))
-        self._zero = 0.0
+        self._tables = Tables(
+            rows=tables.rows,
+            knots=tables.pair.shape[2],
+            cutoff=tables.cutoff,
+            distance_step=tables.distance_step,
+            symmetric=tables.symmetric,
+            density_step=tables.density_step,
+            embedding=tables.embedding,
+            density_max=tables.density_max,
+        )
+        site = np.zeros((len(region.site_owner), 4))
+        site[:, :3] = region.site_offset
+        self._site = site.ravel()
+        self._moving = np.flatnonzero(region.site_owner < region.free).astype(np.int32)
+        self._pairs = PairList(region, tables, skin)
         self.inside = True
-        frozen = slice(region.free, None)
-        own = self._densities(region.position)[0]
-        self._background[frozen] = density[region.owners[frozen]] - own[frozen]
+        self._owners = self._at_start(density[region.owners])
+        self._zero = 0.0
         self._zero = self(region.position)[0]
 
-    def _densities(self, position: np.ndarray) -> tuple[np.ndarray, float]:
+    def _at_start(self, density: np.ndarray) -> Owners:
+        """Split the densities at the start into those of free atoms and of all others."""
         region, tables = self._region, self._tables
-        _place_sites(position, region.site_owner, region.site_offset, self._site)
-        if _furthest(position, self._listed) > (0.5 * self._skin) ** 2:
-            self._renew_list(position)
-            self._listed = position.copy()
-            self.inside = _furthest(position, region.position) < self._travel2
-        density = self._background.copy()
-        energy = _pair_functions(
-            self._site,
-            region.site_owner,
-            region.owner_species,
-            self._start,
-            self._neighbor,
-            tables.cutoff,
-            tables.distance_step,
-            tables.pair,
-            tables.symmetric,
-            density,
-            self._workspace.slopes(len(self._neighbor)),
-        )
-        return density, energy
+        self._follow(region.position)
+        own = np.zeros(len(density))
+        pairs = self._pairs.pairs
+        scratch = self._workspace.scratch(pairs.near)
+        add_near_densities(self._site, pairs, tables, own, scratch)
+        frozen = slice(region.free, None)
+        background, before, slope = np.zeros((3, len(density)))
+        background[frozen] = density[frozen] - own[frozen]
+        embedding = (tables.density_step, tables.embedding, tables.density_max)
+        everyone = np.arange(len(density), dtype=np.int32)
+        embed(everyone, density, region.owner_species, *embedding, before, slope)
+        written = np.empty((3, len(density)))
+        return Owners(region.owner_species, background, before, *written)
 
-    def _renew_list(self, position: np.ndarray) -> None:
+    def _follow(self, position: np.ndarray) -> None:
+        """Move the sites, and renew the pair list where it does not hold any more."""
         region = self._region
-        reach = self._tables.cutoff + self._skin
-        # Sites stand in the order of their distance at the start, when none had moved.
-        moved = 2.0 * np.sqrt(_furthest(position, region.position))
-        outer = np.linalg.norm(region.position, axis=1) + reach + moved
-        last = region.free + np.searchsorted(self._site_distance, outer)
-        arguments = (self._site, region.site_owner, last, region.free, reach, self._start)
-        count = _list_pairs(*arguments, self._neighbor)
-        if count > len(self._neighbor):
-            self._neighbor = np.empty(count + count // 8, dtype=np.int32)
-            _list_pairs(*arguments, self._neighbor)
+        place_sites(position, region.site_offset, region.site_owner, self._moving, self._site)
+        if self._pairs.renew(position, self._site):
+            self.inside = furthest(position, region.position) < self._travel2
 
     def __call__(self, position: np.ndarray) -> tuple[float, np.ndarray]:
         """Energy (eV, relative to the start) and forces (free, 3) in eV/Å."""
-        region, tables = self._region, self._tables
-        density, energy = self._densities(position)
-        embed(
-            density,
-            region.owner_species,
-            tables.density_step,
-            tables.embedding,
-            tables.density_max,
-            self._embedding_energy,
-            self._embedding_slope,
-        )
-        force = np.empty((region.free, 3))
-        _gather_forces(
+        self._follow(position)
+        pairs, force = self._pairs.pairs, np.empty(4 * self._region.free)
+        energy = energy_and_forces(
             self._site,
-            region.site_owner,
-            self._start,
-            self._neighbor,
-            self._workspace.slopes(len(self._neighbor)),
-            self._embedding_slope,
+            pairs,
+            self._tables,
+            self._pairs.reached,
+            self._owners,
+            self._workspace.scratch(pairs.near),
             force,
         )
-        return energy + self._embedding_energy.sum() - self._zero, force
+        return energy - self._zero, force.reshape(-1, 4)[:, :3]
 
     @property
     def listed_pairs(self) -> int:
         """Number of pairs in the list."""
-        return int(self._start[-1])
+        return self._pairs.pairs.total
 
 
 @njit(cache=True, error_model="numpy")
 def _sum_densities(source, target, distance, species, step, table, density):
     for k in range(len(source)):
-        i, j = source[k], target[k]
-        m = min(int(distance[k] / step), table.shape[2] - 2)
+        c = table[species[source[k]], species[target[k]]]
+        m = min(int(distance[k] / step), len(c) - 2)
         p = distance[k] / step - m
-        density[i] += _cubic(table[species[i], species[j]], m, 0, p)[0]
+        rise = c[m + 1, 0] - c[m, 0]
+        c2 = 3.0 * rise - 2.0 * c[m, 1] - c[m + 1, 1]
+        c3 = c[m, 1] + c[m + 1, 1] - 2.0 * rise
+        density[source[k]] += c[m, 0] + p * (c[m, 1] + p * (c2 + p * c3))
 
 
 def structure_densities(atoms: Atoms, species: np.ndarray, tables: PackedTables) -> np.ndarray:

@@ -78,7 +78,7 @@ class RegionEngine:
         tables = pack(read_eam(potential))
         species = np.array([potential.elements.index(s) for s in atoms.get_chemical_symbols()])
         self._tables, self._skin, self._travel = tables, skin, travel
-        self._workspace = Workspace()
+        self._workspace = Workspace(tables.symmetric)
         self._density = structure_densities(atoms, species, tables)
         self._surroundings = Surroundings(
             atoms, radius=radius, reach=tables.cutoff + skin + travel, species=species

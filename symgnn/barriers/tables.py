@@ -20,6 +20,10 @@ class PackedTables:
         distance_step: h, spacing of the knots of the pair functions, Å.
         pair: (E, E, n, 4); for an atom of element a with a neighbour of element b: density at a
             from b and r φ_ab (eV·Å), each as value and slope times h.
+        rows: the same in one row, with two knots of zeros behind: 4 ((a E + b) n + m) is where
+            knot m of the pair a, b begins.
+        density_reach: (E, E), Å, beyond which neither density of a pair differs from zero.
+        pair_reach: (E, E), Å, beyond which nothing of a pair differs from zero.
         symmetric: whether the density that b lays on a equals that of a on b, for all pairs.
         density_step: spacing of the knots of the embedding functions.
         embedding: (E, n_ρ, 4), eV; in interval m it is c0 + p (c1 + p (c2 + p c3)).
@@ -29,6 +33,9 @@ class PackedTables:
     cutoff: float
     distance_step: float
     pair: np.ndarray
+    rows: np.ndarray
+    density_reach: np.ndarray
+    pair_reach: np.ndarray
     symmetric: bool
     density_step: float
     embedding: np.ndarray
@@ -66,14 +73,28 @@ def hermite_coefficients(values: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     return coefficients
 
 
+def _reach(functions: np.ndarray, step: float) -> np.ndarray:
+    """Distance (E, E), Å, beyond which functions (E, E, n, ...) are zero."""
+    knots = functions.shape[2]
+    other = functions.reshape(*functions.shape[:2], knots, -1).any(axis=-1)
+    last = knots - 1 - np.argmax(other[..., ::-1], axis=-1)
+    reach = np.minimum(last + 1, knots - 1) * step
+    return np.where(other.any(axis=-1), np.maximum(reach, np.swapaxes(reach, 0, 1)), 0.0)
+
+
 def pack(tables: EamTables) -> PackedTables:
     """Pack the tables of a potential; every knot of the file is kept."""
     density = np.swapaxes(tables.density, 0, 1)  # [a, b]: at a from b
     pair = np.stack([density, node_slopes(density), tables.pair, node_slopes(tables.pair)], axis=-1)
+    density_reach = np.minimum(_reach(pair[..., :2], tables.distance_step), tables.cutoff)
+    pair_reach = np.minimum(_reach(pair, tables.distance_step), tables.cutoff)
     return PackedTables(
         cutoff=tables.cutoff,
         distance_step=tables.distance_step,
         pair=np.ascontiguousarray(pair),
+        rows=np.concatenate([pair.ravel(), np.zeros(8)]),
+        density_reach=density_reach,
+        pair_reach=pair_reach,
         symmetric=bool(np.array_equal(density, tables.density)),
         density_step=tables.density_step,
         embedding=hermite_coefficients(tables.embedding, node_slopes(tables.embedding)),

@@ -1,0 +1,320 @@
+"""The compiled EAM kernel: energy and forces of one region.
+
+A force call goes over the pairs in range of the densities (near) and then over those that only
+the pair potential reaches (far). Both go by blocks that stay in the first-level cache: distances,
+table look-ups and polynomials of many pairs in vector instructions, then the sums over atoms pair
+by pair. Sites, forces and vectors hold four numbers an atom, of which the fourth is zero.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from symgnn.barriers.vectors import (
+    LANES,
+    difference,
+    load,
+    plus_multiple,
+    read,
+    square_distances,
+    store,
+    transpose_rows,
+    write,
+    zero,
+)
+
+BLOCK = 256  # pairs
+SUMS = {"contract", "reassoc", "nsz"}  # parts of a sum in any order
+
+
+class Pairs(NamedTuple):
+    """A pair list; its arrays go on for `LANES` valid entries after the last pair."""
+
+    first: np.ndarray  # (pairs,), free atom; pairs of one atom follow one another
+    second: np.ndarray  # (pairs,), site
+    other: np.ndarray  # (pairs,), owner of the site
+    row: np.ndarray  # (pairs,), where the pair's table begins
+    row_back: np.ndarray  # (pairs,), the same for the density that the first lays on the second
+    near: int  # number of near pairs, which stand before the far ones
+    total: int  # number of pairs
+
+
+class Tables(NamedTuple):
+    """What the kernel needs of the potential; see `tables.PackedTables`."""
+
+    rows: np.ndarray
+    knots: int
+    cutoff: float
+    distance_step: float
+    symmetric: bool
+    density_step: float
+    embedding: np.ndarray
+    density_max: float
+
+
+class Owners(NamedTuple):
+    """Atoms whose embedding the free atoms can change: themselves and frozen ones."""
+
+    species: np.ndarray  # (owners,)
+    background: np.ndarray  # (owners,), density that others than the free atoms lay
+    energy_before: np.ndarray  # (owners,), eV, embedding energy at the start
+    density: np.ndarray  # (owners,), written
+    energy: np.ndarray  # (owners,), eV, written
+    slope: np.ndarray  # (owners,), eV, of the embedding energy over the density, written
+
+
+class Scratch(NamedTuple):
+    """Memory of a core, used for one region after the other."""
+
+    slope: np.ndarray  # (near,), of the density at the atom over the distance
+    slope_back: np.ndarray  # (near,), of the density at the neighbour
+    pull: np.ndarray  # (near,), eV/Å², slope of the pair potential over the distance
+    far_pull: np.ndarray  # (BLOCK,)
+    square: np.ndarray  # (BLOCK,), Å², of the distances
+    place: np.ndarray  # (BLOCK,), where the table rows of the pairs begin
+    fraction: np.ndarray  # (BLOCK,), way from knot to knot
+    weight: np.ndarray  # (BLOCK,), 1/Å, inverse distances
+    columns: np.ndarray  # (8 BLOCK,), table rows, one number of all pairs after the other
+    density: np.ndarray  # (BLOCK,)
+
+
+def make_scratch(near: int, symmetric: bool) -> Scratch:
+    """Scratch memory for regions of at most this many near pairs."""
+    slope = np.empty(near)
+    return Scratch(
+        slope=slope,
+        slope_back=slope if symmetric else np.empty(near),
+        pull=np.empty(near),
+        far_pull=np.empty(BLOCK),
+        square=np.empty(BLOCK),
+        place=np.zeros(BLOCK, dtype=np.int32),
+        fraction=np.empty(BLOCK),
+        weight=np.empty(BLOCK),
+        columns=np.empty(LANES * BLOCK),
+        density=np.empty(BLOCK),
+    )
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def place_sites(position, offset, owner, moving, site):
+    """Write the places of the sites that move, (4 sites,), for positions of the free atoms."""
+    for s in moving:
+        for x in range(3):
+            site[4 * s + x] = offset[s, x] + position[owner[s], x]
+
+
+@njit(cache=True, error_model="numpy")
+def _square_distances(site, pairs, begin, count, square):
+    for k in range(0, count, LANES):
+        square_distances(site, pairs.first, pairs.second, begin + k, square, k)
+
+
+@njit(cache=True, error_model="numpy", fastmath=SUMS)
+def _find_rows(row, begin, count, tables, scratch):
+    """Where the table rows of a block begin, how far between two knots, and 1 / distance."""
+    square, place, fraction, weight = (
+        scratch.square,
+        scratch.place,
+        scratch.fraction,
+        scratch.weight,
+    )
+    inverse, last = 1.0 / tables.distance_step, np.int32(tables.knots - 2)
+    cutoff2, zeros = tables.cutoff * tables.cutoff, np.int32(len(tables.rows) - 8)
+    for k in range(count):
+        r2 = read(square, k)
+        per_distance = 1.0 / np.sqrt(r2)
+        way = r2 * per_distance * inverse
+        knot = min(np.int32(way), last)
+        found = read(row, begin + k) + np.int32(4) * knot
+        write(place, k, found if r2 < cutoff2 else zeros)
+        write(fraction, k, way - knot)
+        write(weight, k, per_distance)
+
+
+@njit(cache=True, error_model="numpy")
+def _fetch_rows(rows, count, place, columns):
+    for k in range(count, -(-count // LANES) * LANES):
+        place[k] = 0
+    for k in range(0, count, LANES):
+        transpose_rows(rows, place, k, columns, BLOCK)
+
+
+@njit(cache=True, error_model="numpy", fastmath=SUMS, inline="always")
+def _cubic(columns, k, function, p):
+    """Value and slope per knot spacing of a function of pair k, 0: density, 2: r φ."""
+    at = function * BLOCK + k
+    value, slope = read(columns, at), read(columns, at + BLOCK)
+    rise, end = read(columns, at + 4 * BLOCK) - value, read(columns, at + 5 * BLOCK)
+    c2 = 3.0 * rise - 2.0 * slope - end
+    c3 = slope + end - 2.0 * rise
+    return value + p * (slope + p * (c2 + p * c3)), slope + p * (2.0 * c2 + 3.0 * p * c3)
+
+
+@njit(cache=True, error_model="numpy", fastmath=SUMS)
+def _lay_densities(count, inverse, columns, fraction, weight, density, at, slope):
+    """Densities of a block, and their slopes from `at` on."""
+    for k in range(count):
+        value, rise = _cubic(columns, k, 0, read(fraction, k))
+        write(density, k, value)
+        write(slope, at + k, rise * inverse * read(weight, k))
+
+
+@njit(cache=True, error_model="numpy", fastmath=SUMS)
+def _pull_pairs(count, inverse, columns, fraction, weight, at, pull):
+    """Slopes of the pair potential, from `at` on; returns its energy, eV."""
+    energy = 0.0
+    for k in range(count):
+        per_distance = read(weight, k)
+        value, rise = _cubic(columns, k, 2, read(fraction, k))
+        phi = value * per_distance
+        energy += phi
+        write(pull, at + k, (rise * inverse - phi) * per_distance * per_distance)
+    return energy
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _add_densities(first, begin, count, density, total):
+    """Add the densities of a block at the first atoms of its pairs."""
+    atom, own = first[begin], 0.0
+    for k in range(count):
+        if first[begin + k] != atom:
+            total[atom] += own
+            atom, own = first[begin + k], 0.0
+        own += density[k]
+    total[atom] += own
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _add_densities_back(other, begin, count, density, total):
+    for k in range(count):
+        total[other[begin + k]] += density[k]
+
+
+@njit(cache=True, error_model="numpy")
+def add_near_densities(site, pairs, tables, density, scratch):
+    """Add the near pairs' densities to `density`, keep slopes and pulls; returns the energy, eV."""
+    s, inverse = scratch, 1.0 / tables.distance_step
+    energy = 0.0
+    for begin in range(0, pairs.near, BLOCK):
+        count = min(BLOCK, pairs.near - begin)
+        _square_distances(site, pairs, begin, count, s.square)
+        _find_rows(pairs.row, begin, count, tables, s)
+        _fetch_rows(tables.rows, count, s.place, s.columns)
+        block = (count, inverse, s.columns, s.fraction, s.weight)
+        energy += _pull_pairs(*block, begin, s.pull)
+        _lay_densities(*block, s.density, begin, s.slope)
+        _add_densities(pairs.first, begin, count, s.density, density)
+        if not tables.symmetric:
+            _find_rows(pairs.row_back, begin, count, tables, s)
+            _fetch_rows(tables.rows, count, s.place, s.columns)
+            _lay_densities(*block, s.density, begin, s.slope_back)
+        _add_densities_back(pairs.other, begin, count, s.density, density)
+    return energy
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def embed(owners, density, species, step, table, density_max, energy, slope):
+    """Write the embedding energies (eV) of some owners and their slopes at their densities."""
+    last = table.shape[1] - 1
+    for i in owners:
+        rho = density[i]
+        m = min(int(rho / step), last - 1)
+        p = min(rho / step - m, 1.0)
+        c = table[species[i], m]
+        energy[i] = c[0] + p * (c[1] + p * (c[2] + p * c[3]))
+        slope[i] = (c[1] + p * (2.0 * c[2] + 3.0 * p * c[3])) / step
+        if rho > density_max:
+            energy[i] += slope[i] * (rho - density_max)
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _sum_near_forces(site, pairs, embedding, scratch, force):
+    """Add the forces of near pairs: to both atoms, or to the first where the other is frozen."""
+    first, second, other = pairs.first, pairs.second, pairs.other
+    pull, slope, slope_back = scratch.pull, scratch.slope, scratch.slope_back
+    free = len(force) // 4
+    atom = first[0]
+    own, here, pulls = zero(), load(site, atom), embedding[atom]
+    for k in range(pairs.near):
+        if first[k] != atom:
+            store(force, atom, plus_multiple(load(force, atom), 1.0, own))
+            atom = first[k]
+            own, here, pulls = zero(), load(site, atom), embedding[atom]
+        vector = difference(load(site, second[k]), here)
+        o = other[k]
+        g = pull[k] + pulls * slope[k] + embedding[o] * slope_back[k]
+        own = plus_multiple(own, g, vector)
+        if o < free:
+            store(force, o, plus_multiple(load(force, o), -g, vector))
+    store(force, atom, plus_multiple(load(force, atom), 1.0, own))
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _sum_far_forces(site, pairs, begin, count, pull, force):
+    """Add the forces of a block of far pairs."""
+    first, second, other = pairs.first, pairs.second, pairs.other
+    free = len(force) // 4
+    atom = first[begin]
+    own, here = zero(), load(site, atom)
+    for k in range(count):
+        if first[begin + k] != atom:
+            store(force, atom, plus_multiple(load(force, atom), 1.0, own))
+            atom = first[begin + k]
+            own, here = zero(), load(site, atom)
+        vector = difference(load(site, second[begin + k]), here)
+        g, o = pull[k], other[begin + k]
+        own = plus_multiple(own, g, vector)
+        if o < free:
+            store(force, o, plus_multiple(load(force, o), -g, vector))
+    store(force, atom, plus_multiple(load(force, atom), 1.0, own))
+
+
+@njit(cache=True, error_model="numpy")
+def _add_far_forces(site, pairs, tables, force, scratch):
+    """Add the forces of the far pairs; returns their energy, eV."""
+    s, inverse = scratch, 1.0 / tables.distance_step
+    energy = 0.0
+    for begin in range(pairs.near, pairs.total, BLOCK):
+        count = min(BLOCK, pairs.total - begin)
+        _square_distances(site, pairs, begin, count, s.square)
+        _find_rows(pairs.row, begin, count, tables, s)
+        _fetch_rows(tables.rows, count, s.place, s.columns)
+        block = (count, inverse, s.columns, s.fraction, s.weight)
+        energy += _pull_pairs(*block, 0, s.far_pull)
+        _sum_far_forces(site, pairs, begin, count, s.far_pull, force)
+    return energy
+
+
+@njit(cache=True, error_model="numpy")
+def energy_and_forces(site, pairs, tables, reached, owners, scratch, force):
+    """Energy, eV, relative to the start; writes the forces (4 free,), eV/Å.
+
+    Args:
+        site: (4 sites,), Å, places of all sites; the free atoms stand first.
+        pairs: the pair list.
+        tables: the potential.
+        reached: owners whose densities may have changed.
+        owners: densities and embedding.
+        scratch: see `make_scratch`.
+        force: written.
+    """
+    owners.density[:] = owners.background
+    force[:] = 0.0
+    energy = add_near_densities(site, pairs, tables, owners.density, scratch)
+    energy += _add_far_forces(site, pairs, tables, force, scratch)
+    embed(
+        reached,
+        owners.density,
+        owners.species,
+        tables.density_step,
+        tables.embedding,
+        tables.density_max,
+        owners.energy,
+        owners.slope,
+    )
+    for i in reached:
+        energy += owners.energy[i] - owners.energy_before[i]
+    if pairs.near:
+        _sum_near_forces(site, pairs, owners.slope, scratch, force)
+    return energy
