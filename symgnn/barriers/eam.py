@@ -1,5 +1,7 @@
 """EAM forces on the free atoms of a region, and the densities of a structure."""
 
+from copy import copy
+
 import numpy as np
 from ase import Atoms
 from numba import njit
@@ -82,6 +84,12 @@ class RegionForces:
         self._owners = self._at_start(density[region.owners])
         self._zero = 0.0
         self._zero = self(region.position)[0]
+
+    def copy(self) -> "RegionForces":
+        """Forces of the same region for another search."""
+        other = copy(self)
+        other._site, other._pairs = self._site.copy(), self._pairs.copy()
+        return other
 
     def _at_start(self, density: np.ndarray) -> Owners:
         """Split the densities at the start into those of free atoms and of all others."""

@@ -34,8 +34,8 @@ class Pairs(NamedTuple):
     first: np.ndarray  # (pairs,), free atom; pairs of one atom follow one another
     second: np.ndarray  # (pairs,), site
     other: np.ndarray  # (pairs,), owner of the site
-    row: np.ndarray  # (pairs,), where the pair's table begins
-    row_back: np.ndarray  # (pairs,), the same for the density that the first lays on the second
+    kind: np.ndarray  # (pairs,), which of the tables
+    kind_back: np.ndarray  # (pairs,), the same with the two elements exchanged
     near: int  # number of near pairs, which stand before the far ones
     total: int  # number of pairs
 
@@ -111,7 +111,7 @@ def _square_distances(site, pairs, begin, count, square):
 
 
 @njit(cache=True, error_model="numpy", fastmath=SUMS)
-def _find_rows(row, begin, count, tables, scratch):
+def _find_rows(kind, begin, count, tables, scratch):
     """Where the table rows of a block begin, how far between two knots, and 1 / distance."""
     square, place, fraction, weight = (
         scratch.square,
@@ -119,14 +119,14 @@ def _find_rows(row, begin, count, tables, scratch):
         scratch.fraction,
         scratch.weight,
     )
-    inverse, last = 1.0 / tables.distance_step, np.int32(tables.knots - 2)
+    inverse, knots, last = 1.0 / tables.distance_step, np.int32(tables.knots), tables.knots - 2
     cutoff2, zeros = tables.cutoff * tables.cutoff, np.int32(len(tables.rows) - 8)
     for k in range(count):
         r2 = read(square, k)
         per_distance = 1.0 / np.sqrt(r2)
         way = r2 * per_distance * inverse
-        knot = min(np.int32(way), last)
-        found = read(row, begin + k) + np.int32(4) * knot
+        knot = min(np.int32(way), np.int32(last))
+        found = np.int32(4) * (np.int32(read(kind, begin + k)) * knots + knot)
         write(place, k, found if r2 < cutoff2 else zeros)
         write(fraction, k, way - knot)
         write(weight, k, per_distance)
@@ -199,14 +199,14 @@ def add_near_densities(site, pairs, tables, density, scratch):
     for begin in range(0, pairs.near, BLOCK):
         count = min(BLOCK, pairs.near - begin)
         _square_distances(site, pairs, begin, count, s.square)
-        _find_rows(pairs.row, begin, count, tables, s)
+        _find_rows(pairs.kind, begin, count, tables, s)
         _fetch_rows(tables.rows, count, s.place, s.columns)
         block = (count, inverse, s.columns, s.fraction, s.weight)
         energy += _pull_pairs(*block, begin, s.pull)
         _lay_densities(*block, s.density, begin, s.slope)
         _add_densities(pairs.first, begin, count, s.density, density)
         if not tables.symmetric:
-            _find_rows(pairs.row_back, begin, count, tables, s)
+            _find_rows(pairs.kind_back, begin, count, tables, s)
             _fetch_rows(tables.rows, count, s.place, s.columns)
             _lay_densities(*block, s.density, begin, s.slope_back)
         _add_densities_back(pairs.other, begin, count, s.density, density)
@@ -278,7 +278,7 @@ def _add_far_forces(site, pairs, tables, force, scratch):
     for begin in range(pairs.near, pairs.total, BLOCK):
         count = min(BLOCK, pairs.total - begin)
         _square_distances(site, pairs, begin, count, s.square)
-        _find_rows(pairs.row, begin, count, tables, s)
+        _find_rows(pairs.kind, begin, count, tables, s)
         _fetch_rows(tables.rows, count, s.place, s.columns)
         block = (count, inverse, s.columns, s.fraction, s.weight)
         energy += _pull_pairs(*block, 0, s.far_pull)

@@ -10,11 +10,14 @@ import numpy as np
 from ase import Atoms
 
 from symgnn.barriers.eam import RegionForces, Workspace, structure_densities
-from symgnn.barriers.regions import Surroundings
+from symgnn.barriers.regions import Region, Surroundings
 from symgnn.barriers.tables import pack
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import EAM_STYLES, Potential, check_elements, read_eam
+
+
+PREPARED = 4  # regions kept for the next searches at the same atom
 
 
 class OpenSearch(Interface):
@@ -85,9 +88,18 @@ class RegionEngine:
         )
         self.capacity = self._surroundings.capacity()
         self.batch = batch
+        self._prepared: dict[int, tuple[Region, RegionForces]] = {}
 
     def open(self, target: int) -> OpenSearch:
         """Open a search at an atom; the target is the first of its free atoms."""
+        if target not in self._prepared:
+            while len(self._prepared) >= PREPARED:
+                del self._prepared[next(iter(self._prepared))]
+            self._prepared[target] = self._prepare(target)
+        region, forces = self._prepared[target]
+        return _RegionSearch(forces.copy(), region.atoms, region.position)
+
+    def _prepare(self, target: int) -> tuple[Region, RegionForces]:
         region = self._surroundings.region(target)
         forces = RegionForces(
             region,
@@ -97,7 +109,7 @@ class RegionEngine:
             skin=self._skin,
             travel=self._travel,
         )
-        return _RegionSearch(forces, region.atoms, region.position)
+        return region, forces
 
 
 class _LammpsSearch:

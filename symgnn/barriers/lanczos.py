@@ -5,7 +5,9 @@ forces F, H q is (F(x) - F(x + δ q)) / δ. The basis is orthogonalised in full 
 (R. Malek, N. Mousseau, doi:10.1103/PhysRevE.62.7723; E. Cances et al., doi:10.1063/1.3088532).
 """
 
+import numpy as np
 import torch
+from numba import njit
 from torch import Tensor
 
 
@@ -73,11 +75,16 @@ class LanczosBatch:
             limit: (rows,), vectors at which to end, at most those of the basis.
 
         Returns:
-            which of the rows are done (mask), their lowest eigenvalues and eigenvectors so far.
+            which of the rows are done (mask), and of these the lowest eigenvalues and eigenvectors.
         """
         done = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
         value = torch.zeros(len(rows), dtype=product.dtype, device=rows.device)
         vector = torch.zeros_like(product)
+        if self.basis.device.type == "cpu":
+            state = (self.basis, self._diagonal, self._off_diagonal, self._eigenvalue, self._count)
+            arrays = (*state, rows, product.contiguous(), limit, done, value, vector)
+            _extend_rows(*(array.numpy() for array in arrays), self._tolerance)
+            return done, value, vector
         counts = self._count[rows]
         for count in torch.unique(counts).tolist():
             member = (counts == count).nonzero()[:, 0]
@@ -115,3 +122,53 @@ class LanczosBatch:
             self._count[rows] = count + 1
         self._eigenvalue[rows] = value
         return done, value, normalized(vector)
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+def _inner(a, b):
+    total = 0.0
+    for x in range(len(a)):
+        total += a[x] * b[x]
+    return total
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract"})
+def _add_multiple(a, factor, b):
+    for x in range(len(a)):
+        a[x] += factor * b[x]
+
+
+@njit(cache=True, error_model="numpy")
+def _extend_rows(
+    basis, diagonal, off, eigenvalue, counts, rows, product, limit, done, value, vector, tolerance
+):
+    """What `_extend_equal` does, on a processor: row by row, with the row's basis in the cache."""
+    most, dimension = basis.shape[1:]
+    for k in range(len(rows)):
+        row = rows[k]
+        count = counts[row]
+        q = basis[row]
+        rest = product[k].copy()
+        diagonal[row, count] = _inner(q[count], rest)
+        matrix = np.zeros((count + 1, count + 1))
+        for x in range(count + 1):
+            matrix[x, x] = diagonal[row, x]
+            if x < count:
+                matrix[x, x + 1] = matrix[x + 1, x] = off[row, x]
+        values, vectors = np.linalg.eigh(matrix)
+        value[k] = values[0]
+        change = abs(values[0] - eigenvalue[row]) <= tolerance * abs(values[0])
+        eigenvalue[row] = values[0]
+        for _ in range(2):
+            for x in range(count + 1):
+                _add_multiple(rest, -_inner(q[x], rest), q[x])
+        length = np.sqrt(_inner(rest, rest))
+        counts[row] = count + 1
+        if (change and count > 0) or length < 1e-8 or count + 1 >= min(most, limit[k]):
+            done[k] = True
+            for x in range(count + 1):
+                _add_multiple(vector[k], vectors[x, 0], q[x])
+            vector[k] /= np.sqrt(_inner(vector[k], vector[k]))
+        else:
+            off[row, count] = length
+            q[count + 1] = rest / length

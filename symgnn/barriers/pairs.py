@@ -4,82 +4,123 @@ Two lists: candidates, found among all sites, and the pairs themselves, picked o
 candidates. Each holds until an atom has gone half its skin.
 """
 
+from copy import copy
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 from symgnn.barriers.eam_kernel import Pairs
 from symgnn.barriers.regions import Region
 from symgnn.barriers.tables import PackedTables
-from symgnn.barriers.vectors import LANES
+from symgnn.barriers.vectors import LANES, read, square_distances, write
+from symgnn.errors import InputError
 
 GROUPS = 4  # near pairs of two free atoms, near of a free and a frozen one, and far ones likewise
+BLOCK = 256  # candidates at a time
 CANDIDATE_SKIN = 2.0  # Å
+INDEX, KIND = np.uint16, np.uint8  # narrow, as the lists of many regions share the cache
+MOST_SITES, MOST_ELEMENTS = 1 << 16, 11  # what these and a kind's two bits of more can count
+
+
+class Candidates(NamedTuple):
+    """Pairs that may come into reach; its arrays go on for `LANES` valid entries after the last."""
+
+    first: np.ndarray  # (candidates,), free atom
+    second: np.ndarray  # (candidates,), site
+    code: np.ndarray  # (candidates,), twice the kind, plus one if the site's owner is frozen
+    group: np.ndarray  # (candidates,), written: which group, GROUPS or more if out of reach
+
+
+def _empty_candidates(capacity: int) -> Candidates:
+    index = np.zeros((2, capacity + LANES), dtype=INDEX)
+    return Candidates(*index, *np.zeros((2, capacity + LANES), dtype=KIND))
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _find_candidates(site, owner, last_site, free, reach, start, candidate):
+def _measure(x, y, z, at, begin, end, square):
+    """Squares of the distances of sites `begin` to `end` from site `at`."""
+    x0, y0, z0 = x[at], y[at], z[at]
+    for k in range(end - begin):
+        dx, dy, dz = read(x, begin + k) - x0, read(y, begin + k) - y0, read(z, begin + k) - z0
+        write(square, k, dx * dx + dy * dy + dz * dz)
+
+
+@njit(cache=True, error_model="numpy")
+def _find_candidates(place, owner, species, last_site, reach2, candidates):
     """List each pair of a free atom and a site within reach once; return how many there are.
 
     A pair of free atoms stands at the lower one; of an atom's own images every second one counts,
     because the opposite image makes the same pair. Sites from `last_site[i]` on are out of reach.
+
+    Args:
+        place: (3, sites), Å.
+        owner: (sites,).
+        species: (owners,).
+        last_site: (free,).
+        reach2: (E, E), Å², by element.
+        candidates: written; where they do not suffice, the number tells what would.
     """
-    count = 0
-    reach2 = reach * reach
+    x, y, z = place[0].copy(), place[1].copy(), place[2].copy()
+    square, near = np.empty(len(x)), np.empty(len(x) + 1, dtype=np.int32)
+    free, elements, furthest2 = len(last_site), len(reach2), reach2.max()
+    count, capacity = 0, len(candidates.first) - LANES
     for i in range(free):
-        start[i] = count
-        x, y, z = site[4 * i], site[4 * i + 1], site[4 * i + 2]
-        for s in range(i + 1, last_site[i]):
-            dx, dy, dz = site[4 * s] - x, site[4 * s + 1] - y, site[4 * s + 2] - z
-            if dx * dx + dy * dy + dz * dz >= reach2:
+        begin = i + 1
+        _measure(x, y, z, i, begin, last_site[i], square)
+        found = 0
+        for k in range(last_site[i] - begin):
+            near[found] = begin + k
+            found += square[k] < furthest2
+        for s in near[:found]:
+            o = owner[s]
+            if square[s - begin] >= reach2[species[i], species[o]] or o < i:
                 continue
-            half = dx > 0 or (dx == 0 and (dy > 0 or (dy == 0 and dz > 0)))
-            if owner[s] > i or (owner[s] == i and half):
-                if count < len(candidate):
-                    candidate[count] = s
-                count += 1
-    start[free] = count
-    return count
-
-
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _sort_candidates(site, owner, species, begin, candidate, near2, far2, group, start):
-    """Group of every candidate, -1 where it is out of reach, and where the groups' pairs begin."""
-    free = len(begin) - 1
-    start[:] = 0
-    for i in range(free):
-        x, y, z = site[4 * i], site[4 * i + 1], site[4 * i + 2]
-        for k in range(begin[i], begin[i + 1]):
-            s = candidate[k]
-            dx, dy, dz = site[4 * s] - x, site[4 * s + 1] - y, site[4 * s + 2] - z
-            r2 = dx * dx + dy * dy + dz * dz
-            a, b = species[i], species[owner[s]]
-            group[k] = -1
-            if r2 < far2[a, b]:
-                group[k] = 2 * (r2 >= near2[a, b]) + (owner[s] >= free)
-                start[group[k], i + 1] += 1
-    count = 0
-    for g in range(GROUPS):
-        start[g, 0] = count
-        for i in range(free):
-            count += start[g, i + 1]
-            start[g, i + 1] = count
+            if o == i and (x[s] - x[i], y[s] - y[i], z[s] - z[i]) <= (0.0, 0.0, 0.0):
+                continue
+            if count < capacity:
+                candidates.first[count], candidates.second[count] = i, s
+                candidates.code[count] = 2 * (elements * species[i] + species[o]) + (o >= free)
+            count += 1
     return count
 
 
 @njit(cache=True, error_model="numpy")
-def _fill_pairs(owner, species, begin, candidate, group, start, row_of, pairs):
-    place = np.empty(GROUPS, dtype=np.int64)
-    for i in range(len(begin) - 1):
-        place[:] = start[:, i]
-        for k in range(begin[i], begin[i + 1]):
-            g = group[k]
-            if g < 0:
-                continue
-            s, at = candidate[k], place[g]
-            a, b = species[i], species[owner[s]]
-            pairs.first[at], pairs.second[at], pairs.other[at] = i, s, owner[s]
-            pairs.row[at], pairs.row_back[at] = row_of[a, b], row_of[b, a]
-            place[g] += 1
+def _sort_candidates(site, candidates, count, near2, far2, number):
+    """Find the group of every candidate, and how many each group has."""
+    first, second, code, group = candidates
+    square = np.empty(BLOCK)
+    for begin in range(0, count, BLOCK):
+        block = min(BLOCK, count - begin)
+        for k in range(0, block, LANES):
+            square_distances(site, first, second, begin + k, square, k)
+        for k in range(block):
+            c = code[begin + k]
+            kind, r2 = c >> 1, square[k]
+            group[begin + k] = (c & 1) + 2 * (r2 >= near2[kind]) + 4 * (r2 >= far2[kind])
+    for g in range(GROUPS):
+        found = 0
+        for k in range(count):
+            found += group[k] == g
+        number[g] = found
+
+
+@njit(cache=True, error_model="numpy")
+def _fill_pairs(candidates, count, owner, elements, chosen, pairs):
+    """Write the candidates in reach, group by group; `chosen` is scratch memory."""
+    first, second, code, group = candidates
+    filled = 0
+    for g in range(GROUPS):
+        found = 0
+        for k in range(count):
+            chosen[found] = k
+            found += group[k] == g
+        for k in chosen[:found]:
+            s, kind = second[k], code[k] >> 1
+            pairs.first[filled], pairs.second[filled], pairs.other[filled] = first[k], s, owner[s]
+            pairs.kind[filled] = kind
+            pairs.kind_back[filled] = kind % elements * elements + kind // elements
+            filled += 1
 
 
 @njit(cache=True, error_model="numpy")
@@ -95,8 +136,8 @@ def furthest(position, listed):
 
 
 def _empty_pairs(capacity: int) -> Pairs:
-    arrays = np.zeros((5, capacity + LANES), dtype=np.int32)
-    return Pairs(*arrays, near=0, total=0)
+    index = np.zeros((3, capacity + LANES), dtype=INDEX)
+    return Pairs(*index, *np.zeros((2, capacity + LANES), dtype=KIND), near=0, total=0)
 
 
 class PairList:
@@ -113,28 +154,42 @@ class PairList:
     Attributes:
         pairs: the list.
         reached: owners on which the free atoms lay, or laid, density.
+
+    Raises:
+        InputError: there are more sites or elements than the list can count.
     """
 
     def __init__(self, region: Region, tables: PackedTables, skin: float):
         self._region, self._skin = region, skin
-        elements, knots = tables.pair.shape[1:3]
-        rows = 4 * knots * np.arange(elements**2, dtype=np.int32)
-        self._row_of = rows.reshape(elements, elements)
-        self._near2 = np.where(tables.density_reach > 0, (tables.density_reach + skin) ** 2, 0.0)
-        self._far2 = np.where(tables.pair_reach > 0, (tables.pair_reach + skin) ** 2, 0.0)
-        self._reach = tables.pair_reach.max() + skin + CANDIDATE_SKIN
+        self._elements = len(tables.pair)
+        if len(region.site_owner) > MOST_SITES or self._elements > MOST_ELEMENTS:
+            raise InputError(
+                f"radius: {len(region.site_owner)} atoms and images around the region, "
+                f"{self._elements} elements: must be at most {MOST_SITES} and {MOST_ELEMENTS}"
+            )
+        self._near2, self._far2 = (
+            np.where(reach > 0, (reach + skin) ** 2, 0.0).ravel()
+            for reach in (tables.density_reach, tables.pair_reach)
+        )
+        self._reach = tables.pair_reach + skin + CANDIDATE_SKIN
         distance = np.linalg.norm(region.site_position(region.position), axis=1)
         self._site_distance = np.maximum.accumulate(distance[region.free :])
-        self._begin = np.zeros(region.free + 1, dtype=np.int64)
-        self._start = np.zeros((GROUPS, region.free + 1), dtype=np.int64)
-        self._candidate = np.empty(0, dtype=np.int32)
-        self._group = np.empty(0, dtype=np.int8)
+        self._candidates, self._count = _empty_candidates(0), 0
         self._found_at = np.full_like(region.position, np.inf)
         self._listed_at = self._found_at
         self._is_reached = np.arange(len(region.owners)) < region.free
         self._memory = _empty_pairs(0)
         self.pairs = self._memory
         self.reached = np.arange(region.free, dtype=np.int32)
+
+    def copy(self) -> "PairList":
+        """A list in the same state, with memory of its own."""
+        other = copy(self)
+        other._candidates = Candidates(*(array.copy() for array in self._candidates))
+        other._memory = Pairs(*(array.copy() for array in self._memory[:5]), near=0, total=0)
+        other.pairs = other._memory._replace(near=self.pairs.near, total=self.pairs.total)
+        other._is_reached = self._is_reached.copy()
+        return other
 
     def renew(self, position: np.ndarray, site: np.ndarray) -> bool:
         """Make the list hold for these positions; tells whether it is a new one.
@@ -147,16 +202,16 @@ class PairList:
             return False
         if furthest(position, self._found_at) > (0.5 * CANDIDATE_SKIN) ** 2:
             self._find(position, site)
-        region, start = self._region, self._start
-        kinds = (region.site_owner, region.owner_species)
-        found = (self._begin, self._candidate)
-        reaches = (self._near2, self._far2)
-        total = _sort_candidates(site, *kinds, *found, *reaches, self._group, start)
+        number = np.zeros(GROUPS, dtype=np.int64)
+        _sort_candidates(site, self._candidates, self._count, self._near2, self._far2, number)
+        total, near = int(number.sum()), int(number[:2].sum())
         if total + LANES > len(self._memory.first):
             self._memory = _empty_pairs(total + total // 8)
-        _fill_pairs(*kinds, *found, self._group, start, self._row_of, self._memory)
-        self.pairs = self._memory._replace(near=int(start[2, 0]), total=total)
-        self._is_reached[self.pairs.other[start[1, 0] : start[1, -1]]] = True
+        chosen = np.empty(self._count + 1, dtype=np.int32)
+        owner = self._region.site_owner
+        _fill_pairs(self._candidates, self._count, owner, self._elements, chosen, self._memory)
+        self.pairs = self._memory._replace(near=near, total=total)
+        self._is_reached[self.pairs.other[number[0] : near]] = True
         self.reached = np.flatnonzero(self._is_reached).astype(np.int32)
         self._listed_at = position.copy()
         return True
@@ -165,12 +220,13 @@ class PairList:
         region = self._region
         # Sites stand in the order of their distance at the start, when none had moved.
         moved = 2.0 * np.sqrt(furthest(position, region.position))
-        outer = np.linalg.norm(region.position, axis=1) + self._reach + moved
+        outer = np.linalg.norm(region.position, axis=1) + self._reach.max() + moved
         last = region.free + np.searchsorted(self._site_distance, outer)
-        arguments = (site, region.site_owner, last, region.free, self._reach, self._begin)
-        count = _find_candidates(*arguments, self._candidate)
-        if count > len(self._candidate):
-            self._candidate = np.empty(count + count // 8, dtype=np.int32)
-            self._group = np.empty(len(self._candidate), dtype=np.int8)
-            _find_candidates(*arguments, self._candidate)
+        place = np.ascontiguousarray(site.reshape(-1, 4)[:, :3].T)
+        arguments = (place, region.site_owner, region.owner_species, last, self._reach**2)
+        count = _find_candidates(*arguments, self._candidates)
+        if count + LANES > len(self._candidates.first):
+            self._candidates = _empty_candidates(count + count // 8)
+            _find_candidates(*arguments, self._candidates)
+        self._count = count
         self._found_at = position.copy()

@@ -107,17 +107,16 @@ class Searches:
     def _round(self) -> None:
         """One force call for each search that is under way."""
         rows = self._artn.active()
-        trial = self._artn.trial
-        energy = torch.empty(len(rows), dtype=torch.float64)
-        force = torch.zeros(len(rows), trial.shape[1], dtype=torch.float64)
-        inside = torch.empty(len(rows), dtype=torch.bool)
+        trial = self._artn.trial.numpy()
+        energy, inside = np.empty(len(rows)), np.empty(len(rows), dtype=bool)
+        force = np.zeros((len(rows), trial.shape[1]))
         for k, row in enumerate(rows.tolist()):
             forces = self._open[row][2]
             length = 3 * len(forces.atoms)
-            energy[k], found = forces(trial[row, :length].view(-1, 3).numpy())
-            force[k, :length] = torch.from_numpy(found.reshape(-1))
+            energy[k], found = forces(trial[row, :length].reshape(-1, 3))
+            force[k, :length].reshape(-1, 3)[:] = found
             inside[k] = forces.inside
-        self._artn.receive(rows, energy, force, inside)
+        self._artn.receive(rows, *map(torch.from_numpy, (energy, force, inside)))
 
     def _event(self, row: int) -> Event:
         atom, search, forces = self._open[row]

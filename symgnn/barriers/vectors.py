@@ -203,8 +203,8 @@ def square_distances(typing_context, atoms, first, second, begin, squares, at):
 
     Args:
         atoms: (4 atoms,), float64; the fourth number of each is zero.
-        first: (pairs,), int32.
-        second: (pairs,), int32.
+        first: (pairs,), atom.
+        second: (pairs,), atom.
         begin: which pair is the first of eight.
         squares: float64.
         at: where to write.
@@ -219,8 +219,9 @@ def square_distances(typing_context, atoms, first, second, begin, squares, at):
         def place(which: int, number: int) -> ir.Value:
             at = builder.add(begin, ir.Constant(begin.type, number))
             index = _element(context, builder, kinds[which], arguments[which], types.intp, at)
-            pair = types.void(kinds[0], types.int32)
-            pointer = _quad_pointer(context, builder, pair, [arguments[0], builder.load(index)])
+            numbers = [arguments[0], builder.load(index)]
+            pair = types.void(kinds[0], kinds[which].dtype)
+            pointer = _quad_pointer(context, builder, pair, numbers)
             return builder.load(pointer, align=8)
 
         squared = []
