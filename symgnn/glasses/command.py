@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from symgnn.errors import InputError
+from symgnn.glasses.options import Budget, Kokkos, Package, RestartInterval, Suffix, execution
 
 
 def quench(
@@ -31,15 +32,11 @@ def quench(
     thermo_interval: int | None = typer.Option(
         None, help="Steps between rows of the record.", show_default="a thousandth of the quench"
     ),
-    restart_interval: int = typer.Option(10_000, help="Steps between restart files."),
-    suffix: str = typer.Option("opt", help="LAMMPS's -suffix: opt, omp, kk, gpu, intel; '' none."),
-    package: list[str] = typer.Option(
-        [], help="LAMMPS's -package, such as 'omp 2'; may be repeated."
-    ),
-    kokkos: str = typer.Option("", help="LAMMPS's -kokkos, such as 'on g 1'."),
-    time_budget: float | None = typer.Option(
-        None, help="Stop with a restart file after so long, s; exit 75.", show_default="no limit"
-    ),
+    restart_interval: RestartInterval = 10_000,
+    suffix: Suffix = "opt",
+    package: Package = None,
+    kokkos: Kokkos = "",
+    time_budget: Budget = None,
 ) -> None:
     """Make a metallic glass: melt at random, hold, cool at a constant rate, relax atoms and box.
 
@@ -50,17 +47,14 @@ def quench(
     Example: symgnn quench --composition Cu64Zr36 --atoms 3000 --cooling-rate 1e13 --seed 1
     --potential Cu-Zr-2009 -o glass.xyz
     """
-    from mpi4py import MPI
-
     from symgnn.glasses.quench import melt_quench
     from symgnn.glasses.restarts import remove_restarts, write_rows
     from symgnn.potentials import find_potential
-    from symgnn.progress import TimeBudget
     from symgnn.structures import write_structure
 
     if output.suffix != ".xyz":
         raise InputError(f"output: {output}: its name must end in .xyz")
-    world = MPI.COMM_WORLD
+    how = execution(time_budget, suffix, package, kokkos)
     glass, rows = melt_quench(
         composition,
         atoms,
@@ -80,13 +74,9 @@ def quench(
         start_density=start_density,
         thermo_interval=thermo_interval,
         restart_interval=restart_interval,
-        time_budget=TimeBudget(time_budget),
-        communicator=world,
-        suffix=suffix,
-        package=tuple(package),
-        kokkos=kokkos,
+        **how,
     )
-    if world.rank == 0:
+    if how["communicator"].rank == 0:
         write_rows(output.with_suffix(".thermo.csv"), rows)
         write_structure(output, glass)
         remove_restarts(output)

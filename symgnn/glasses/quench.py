@@ -137,7 +137,6 @@ def melt_quench(
         lmp.command(f"timestep {timestep / 1000:.17g}")
         lmp.command(THERMO_STYLE)
         rows = restarts.rows(step)
-        partial(_watch, HOTTEST * melt_temperature, density)
         with Progress(f"quench {Path(output).stem}", stages[-1].end, step) as progress:
             run_stages(
                 lmp,

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from symgnn.errors import InputError
+from symgnn.glasses.options import Budget, Kokkos, Package, RestartInterval, Suffix, execution
 
 
 def shear(
@@ -17,15 +18,11 @@ def shear(
     snapshot_strain: float = typer.Option(0.01, help="Strain between stored structures."),
     force_tolerance: float = typer.Option(1e-4, help="Largest force after each step, eV/Å."),
     non_affine_cutoff: float = typer.Option(5.0, help="Distance of D²min's neighbours, Å."),
-    restart_interval: int = typer.Option(50, help="Steps between restart files."),
-    suffix: str = typer.Option("opt", help="LAMMPS's -suffix: opt, omp, kk, gpu, intel; '' none."),
-    package: list[str] = typer.Option(
-        [], help="LAMMPS's -package, such as 'omp 2'; may be repeated."
-    ),
-    kokkos: str = typer.Option("", help="LAMMPS's -kokkos, such as 'on g 1'."),
-    time_budget: float | None = typer.Option(
-        None, help="Stop with a restart file after so long, s; exit 75.", show_default="no limit"
-    ),
+    restart_interval: RestartInterval = 50,
+    suffix: Suffix = "opt",
+    package: Package = None,
+    kokkos: Kokkos = "",
+    time_budget: Budget = None,
 ) -> None:
     """Shear a glass without temperature: tilt the box, move the atoms along, relax, repeat.
 
@@ -35,18 +32,15 @@ def shear(
 
     Example: symgnn shear glass.xyz --potential Cu-Zr-2009 --plane xz --strain 0.2 -o shear.h5
     """
-    from mpi4py import MPI
-
     from symgnn.glasses.restarts import remove_restarts
     from symgnn.potentials import find_potential
-    from symgnn.progress import TimeBudget
     from symgnn.shear import quasistatic
     from symgnn.shear.storage import write_shear
     from symgnn.structures import read_structure
 
     if output.suffix != ".h5":
         raise InputError(f"output: {output}: its name must end in .h5")
-    world = MPI.COMM_WORLD
+    how = execution(time_budget, suffix, package, kokkos)
     glass = read_structure(structure)
     rows, arrays, record = quasistatic.shear(
         glass,
@@ -59,12 +53,8 @@ def shear(
         force_tolerance=force_tolerance,
         non_affine_cutoff=non_affine_cutoff,
         restart_interval=restart_interval,
-        time_budget=TimeBudget(time_budget),
-        communicator=world,
-        suffix=suffix,
-        package=tuple(package),
-        kokkos=kokkos,
+        **how,
     )
-    if world.rank == 0:
+    if how["communicator"].rank == 0:
         write_shear(output, glass, plane, rows, arrays, record)
         remove_restarts(output)
