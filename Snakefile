@@ -1,4 +1,4 @@
-"""Glasses -> barriers -> graphs -> models -> explanations -> report, as config.yaml says.
+"""Glasses (-> shear) -> barriers -> graphs -> models -> explanations -> report, as config.yaml says.
 
 snakemake --cores 4                                       the paper's protocol, on this machine
 snakemake --cores 4 --configfile resources/demo.yaml      at laptop size, in minutes
@@ -15,6 +15,7 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/glasses.smk"
+include: "workflow/rules/shear.smk"
 include: "workflow/rules/barriers.smk"
 include: "workflow/rules/graphs.smk"
 include: "workflow/rules/models.smk"

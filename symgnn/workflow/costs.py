@@ -41,6 +41,13 @@ def quench_seconds(glass: Glass, config: Mapping) -> float:
     return config["execution"]["costs"]["quench"] * glass.atoms * steps
 
 
+def shear_seconds(glass: Glass, config: Mapping) -> float:
+    """Expected cost of the shear of a glass, core-s."""
+    protocol = config["shear"]["protocol"]
+    steps = protocol["strain"] / protocol["step"]
+    return config["execution"]["costs"]["shear"] * glass.atoms * steps
+
+
 def search_seconds(atoms: int, config: Mapping) -> float:
     """Expected cost of the searches at `atoms` atoms, core-s."""
     searches = config["barriers"]["protocol"]["searches"]
@@ -72,6 +79,7 @@ def stage_costs(
     glasses: Mapping[str, Glass],
     splits: Mapping[str, str],
     shards: Mapping[str, int],
+    sheared: Iterable[str],
     explained: Iterable[str],
 ) -> list[StageCost]:
     """Expected jobs and costs of every stage of a configuration.
@@ -81,6 +89,7 @@ def stage_costs(
         glasses: all glasses by name.
         splits: split of each glass whose barriers are computed.
         shards: barrier jobs of each of those.
+        sheared: names of the glasses that are sheared.
         explained: names of the glasses that are explained.
     """
     chosen = {
@@ -88,8 +97,9 @@ def stage_costs(
     }
     labelled = sum(glasses[name].atoms for name, split in splits.items() if split != "test")
     runs = len(config["models"]["names"]) * len(config["models"]["seeds"])
-    explained = list(explained)
+    sheared, explained = list(sheared), list(explained)
     quenching = sum(quench_seconds(glass, config) for glass in glasses.values())
+    shearing = sum(shear_seconds(glasses[name], config) for name in sheared)
     explaining = sum(explanation_seconds(glasses[name], config) for name in explained)
     return [
         StageCost("glasses", len(glasses), quenching / 3600),
@@ -98,6 +108,7 @@ def stage_costs(
             sum(shards.values()) + len(splits),
             search_seconds(sum(chosen.values()), config) / 3600,
         ),
+        StageCost("shear", len(sheared), shearing / 3600),
         StageCost("graphs", 1),
         StageCost("models", runs + 1, gpu_hours=runs * training_seconds(labelled, config) / 3600),
         StageCost("explanations", len(explained), explaining / 3600),

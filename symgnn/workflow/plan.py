@@ -2,12 +2,14 @@
 
 import hashlib
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from symgnn.errors import InputError
 
+THREADED = ("omp", "kk", "intel")  # suffixes of LAMMPS that use several threads a rank
 SPLITS = ("train", "validation", "test")
 
 
@@ -118,14 +120,18 @@ def shard_count(chosen: int, shard_size: int) -> int:
 
 
 def command_options(options: Mapping[str, object]) -> str:
-    """Keywords of a configuration as options of a command: `--melt-time 1000.0`."""
+    """Keywords of a configuration as options of a command in a shell: `--melt-time 1000.0`.
+
+    An option is repeated for every item of a list.
+    """
     words = []
     for key, value in options.items():
         flag = key.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            words.append(f"--{flag} {value}")
+            values = value if isinstance(value, list) else [value]
+            words += [f"--{flag} {shlex.quote(str(one))}" for one in values]
     return " ".join(words)
 
 
@@ -140,6 +146,23 @@ def list_shards(barriers: Mapping, glasses: Iterable[Glass]) -> dict[str, int]:
     return {
         glass.name: shard_count(chosen_count(selection, glass.atoms), size) for glass in glasses
     }
+
+
+def check_threads(config: Mapping) -> None:
+    """Check that LAMMPS has use for the threads that its ranks are given.
+
+    Raises:
+        InputError: the suffix of a protocol runs on one thread.
+    """
+    threads = config["execution"]["lammps_threads"]
+    stages = ("glasses", "shear") if config["shear"]["glasses"] else ("glasses",)
+    for stage in stages:
+        suffix = config[stage]["protocol"].get("suffix", "opt")
+        if threads > 1 and suffix not in THREADED:
+            raise InputError(
+                f"config: execution.lammps_threads: {threads}: needs {stage}.protocol.suffix "
+                f"to be one of {', '.join(THREADED)}, not {suffix!r}"
+            )
 
 
 def quench_keywords(glass: Glass) -> dict[str, object]:

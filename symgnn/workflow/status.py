@@ -34,11 +34,13 @@ def expected_files(config: Mapping) -> list[tuple[str, str]]:
     splits = plan.list_splits(config["dataset"], glasses)
     shards = plan.list_shards(config["barriers"], [glasses[name] for name in splits])
     explained = plan.match(config["explanations"]["glasses"], splits, "explanations.glasses")
+    sheared = plan.match(config["shear"]["glasses"], glasses, "shear.glasses")
     models = config["models"]
     files = [("glasses", f"glasses/{name}.xyz") for name in glasses]
     for name, count in shards.items():
         files += [("barriers", f"barriers/{name}/shard-{k}.h5") for k in range(count)]
         files.append(("barriers", f"barriers/{name}/events.h5"))
+    files += [("shear", f"shear/{name}/shear.h5") for name in sheared]
     files.append(("graphs", "graphs/graphs.h5"))
     files += [
         ("models", f"models/{model}/seed-{seed}/checkpoint.pt")

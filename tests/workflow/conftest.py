@@ -96,6 +96,7 @@ def expected_jobs() -> set[str]:
         *(f"quench {glass}" for glass in glasses),
         *(f"search_barriers {glass} {shard}" for glass in glasses for shard in (0, 1)),
         *(f"merge_shards {glass}" for glass in glasses),
+        "shear Cu64Zr36_120_1e15_s3",
         "build_graphs",
         "train gcn 0",
         "evaluate",

@@ -14,7 +14,8 @@ MERGES = {f"merge_shards {glass}" for glass in GLASSES}
 TRAINING = {"train gcn 0", "evaluate", "explain Cu64Zr36_120_1e15_s3", "report"}
 FROM_GRAPHS = {"build_graphs"} | TRAINING
 FROM_SEARCHES = SEARCHES | MERGES | FROM_GRAPHS
-ALL = QUENCHES | FROM_SEARCHES
+SHEAR = {"shear Cu64Zr36_120_1e15_s3"}
+ALL = QUENCHES | SHEAR | FROM_SEARCHES
 
 POTENTIAL = "potential file"
 ENSEMBLE = {"composition": "Cu64Zr36", "atoms": 120, "cooling_rates": [1e15], "samples": 3}
@@ -49,6 +50,19 @@ EDITS = {
         ensembles({}, {"composition": "Cu50Zr50", "samples": 1})
         | {"dataset": {"test": ["Cu64*_s3", "Cu50*"]}},
         of_glass("Cu50Zr50_120_1e15_s1") | FROM_GRAPHS,
+    ),
+    "step of the strain": (
+        {"shear": {"protocol": {"step": 1e-3}}},
+        SHEAR | {"report"},
+    ),
+    "another glass sheared": (
+        {"shear": {"glasses": ["*_s3", "*_s1"]}},
+        {"shear Cu64Zr36_120_1e15_s1", "report"},
+    ),
+    "no glass sheared": ({"shear": {"glasses": []}}, {"report"}),
+    "accelerator package": (
+        {"glasses": {"protocol": {"suffix": "omp", "package": ["omp 2"]}}},
+        ALL,
     ),
     "searches an atom": ({"barriers": {"protocol": {"searches": 2}}}, FROM_SEARCHES),
     "cutoff": ({"graphs": {"cutoff": 4.5}}, FROM_GRAPHS),
@@ -92,6 +106,8 @@ def test_another_potential_file(planned):
 
 CODE = {
     "glasses/quench.py": ALL,
+    "shear/quasistatic.py": SHEAR | {"report"},
+    "glasses/relaxation.py": ALL,
     "barriers/artn.py": FROM_SEARCHES,
     "graphs/building.py": FROM_GRAPHS,
     "training/loop.py": TRAINING,

@@ -1,5 +1,7 @@
 """The plan of a configuration: names, seeds, splits, shards, costs."""
 
+import shlex
+
 import pytest
 import yaml
 
@@ -78,6 +80,29 @@ def test_command_options():
     assert plan.command_options(options) == "--melt-time 10.0 --relax-box --no-trace --seed 3"
 
 
+@pytest.mark.parametrize("stage", ["glasses", "shear"])
+def test_threads_need_a_suffix_that_uses_them(stage):
+    config = {
+        "execution": {"lammps_threads": 4},
+        "glasses": {"protocol": {"suffix": "omp"}},
+        "shear": {"glasses": ["*"], "protocol": {"suffix": "kk"}},
+    }
+    plan.check_threads(config)
+    config[stage]["protocol"]["suffix"] = "opt"
+    with pytest.raises(InputError, match=rf"lammps_threads: 4: needs {stage}\.protocol\.suffix"):
+        plan.check_threads(config)
+    plan.check_threads(config | {"execution": {"lammps_threads": 1}})
+
+
+def test_command_options_reach_the_command_through_a_shell():
+    """A list repeats its option; words with spaces and empty ones stay one word each."""
+    options = {"suffix": "", "package": ["omp 2", "gpu 1 neigh no"], "kokkos": "on g 1"}
+    assert shlex.split(plan.command_options(options)) == [
+        *("--suffix", "", "--package", "omp 2", "--package", "gpu 1 neigh no"),
+        *("--kokkos", "on g 1"),
+    ]
+
+
 def test_ranks_double_until_the_hours_suffice():
     assert costs.ranks_for(3600, hours=1, most=64) == 1
     assert costs.ranks_for(3601, hours=1, most=64) == 2
@@ -106,11 +131,17 @@ def test_costs_of_the_paper_s_protocol(repository):
     glasses = plan.list_glasses(config["glasses"]["ensembles"], config["glasses"]["seed"])
     splits = plan.list_splits(config["dataset"], glasses)
     shards = plan.list_shards(config["barriers"], [glasses[name] for name in splits])
-    table = {c.stage: c for c in costs.stage_costs(config, glasses, splits, shards, [])}
+    sheared = plan.match(config["shear"]["glasses"], glasses, "shear.glasses")
+    found = costs.stage_costs(config, glasses, splits, shards, sheared, [])
+    table = {c.stage: c for c in found}
     assert [list(splits.values()).count(split) for split in plan.SPLITS] == [6, 1, 2]
     assert sum(glass.atoms == 8000 for glass in glasses.values()) == 55
     atoms = 7 * 8000 + 2 * 3000
     seconds = config["execution"]["costs"]["barriers"]
     assert table["barriers"].core_hours == pytest.approx(atoms * 20 * seconds / 3600)
+    # seven ensembles and rates, one sheared glass each, to a strain of 0.2 in steps of 1e-4
+    assert len(sheared) == table["shear"].jobs == 7
+    work = (5 * 8000 + 2 * 3000) * 2000 * config["execution"]["costs"]["shear"]
+    assert table["shear"].core_hours == pytest.approx(work / 3600)
     text = costs.format_costs(table.values())
     assert text.splitlines()[-1].split()[1] == str(sum(c.jobs for c in table.values()))

@@ -19,11 +19,15 @@ GLASS = "Cu64Zr36_120_1e15_s1"
 def test_it_makes_every_file(finished):
     results = finished.results
     assert (results / "report.html").stat().st_size > 100_000
-    for stage in ("glasses", "barriers", "graphs", "models", "explanations"):
+    for stage in ("glasses", "shear", "barriers", "graphs", "models", "explanations"):
         assert list((results / "logs" / stage).rglob("*.log"))
         assert list((results / "benchmarks" / stage).rglob("*.tsv"))
     with h5py.File(results / "barriers" / GLASS / "events.h5") as file:
         assert len(file["events/atom"]) == 4  # atoms, one search each
+    with h5py.File(results / "shear" / "Cu64Zr36_120_1e15_s3" / "shear.h5") as file:
+        assert file["strain"][()].tolist() == pytest.approx([0, 0.002, 0.004])
+    page = (results / "report.html").read_text()
+    assert "stress of the sheared plane" in page.lower()
     assert not list(results.rglob("*.lock"))
 
 

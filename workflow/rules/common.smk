@@ -16,7 +16,9 @@ try:
     GLASSES = plan.list_glasses(config["glasses"]["ensembles"], config["glasses"]["seed"])
     SPLITS = plan.list_splits(config["dataset"], GLASSES)
     EXPLAINED = plan.match(config["explanations"]["glasses"], SPLITS, "explanations.glasses")
+    SHEARED = plan.match(config["shear"]["glasses"], GLASSES, "shear.glasses")
     SHARDS = plan.list_shards(config["barriers"], [GLASSES[glass] for glass in SPLITS])
+    plan.check_threads(config)
     POTENTIAL = find_potential(config["potential"])
 except InputError as error:
     print(f"symgnn: error: {error}", file=sys.stderr)
@@ -49,16 +51,39 @@ def minutes(core_seconds, attempt, ranks=1):
     return min(max(15 * attempt, wished), round(config["execution"]["walltime_hours"] * 60))
 
 
-def quench_ranks(wildcards):
-    """MPI ranks of a quench: as many as it needs to end within the wished hours."""
+LAMMPS_THREADS = config["execution"]["lammps_threads"]
+
+
+def lammps_cores(core_seconds):
+    """Cores of a LAMMPS run, ranks times threads, that let it end within the wished hours."""
     limits = config["execution"]
-    expected = costs.quench_seconds(GLASSES[wildcards.glass], config)
-    return costs.ranks_for(expected, limits["job_hours"], limits["ranks_max"])
+    hours = limits["job_hours"] * LAMMPS_THREADS
+    return costs.ranks_for(core_seconds, hours, limits["ranks_max"]) * LAMMPS_THREADS
+
+
+def lammps_ranks(wildcards, threads):
+    """MPI ranks of a LAMMPS run on `threads` cores."""
+    return max(1, threads // LAMMPS_THREADS)
+
+
+def quench_cores(wildcards):
+    """Cores of a quench."""
+    return lammps_cores(costs.quench_seconds(GLASSES[wildcards.glass], config))
 
 
 def quench_minutes(wildcards, threads, attempt):
     """Runtime of a quench, min."""
     return minutes(costs.quench_seconds(GLASSES[wildcards.glass], config), attempt, threads)
+
+
+def shear_cores(wildcards):
+    """Cores of a shear deformation."""
+    return lammps_cores(costs.shear_seconds(GLASSES[wildcards.glass], config))
+
+
+def shear_minutes(wildcards, threads, attempt):
+    """Runtime of a shear deformation, min."""
+    return minutes(costs.shear_seconds(GLASSES[wildcards.glass], config), attempt, threads)
 
 
 def search_minutes(wildcards, threads, attempt):
@@ -85,5 +110,5 @@ def repeat_option(option, values):
 
 # A dry run says what the whole of the configuration is expected to cost.
 if workflow.output_settings.dryrun:
-    table = costs.stage_costs(config, GLASSES, SPLITS, SHARDS, EXPLAINED)
+    table = costs.stage_costs(config, GLASSES, SPLITS, SHARDS, SHEARED, EXPLAINED)
     print("Expected, all jobs:", costs.format_costs(table), sep="\n", file=sys.stderr)

@@ -11,11 +11,11 @@ rule quench:
         f"{BENCHMARKS}/glasses/{{glass}}.tsv"
     conda:
         "../../envs/glasses.yaml"
-    threads: quench_ranks
+    threads: quench_cores
     resources:
-        tasks=lambda wildcards, threads: threads,
-        mpi=lambda wildcards, threads: "srun" if threads > 1 else "",
-        cpus_per_task=1,
+        tasks=lammps_ranks,
+        mpi=lambda wildcards, threads: "srun" if lammps_ranks(wildcards, threads) > 1 else "",
+        cpus_per_task=LAMMPS_THREADS,
         mem_mb=lambda wildcards, threads, attempt: 1000 * threads * attempt,
         runtime=quench_minutes,
     params:
@@ -25,6 +25,7 @@ rule quench:
         checksum=POTENTIAL.sha256,
         code=stage_hash("glasses"),
     shell:
-        "symgnn job --minutes {resources.runtime} --ranks {resources.tasks}"
+        "OMP_NUM_THREADS={resources.cpus_per_task}"
+        " symgnn job --minutes {resources.runtime} --ranks {resources.tasks}"
         " --budgeted -o {output.glass} -o {output.thermo} -- symgnn quench {params.glass}"
         " {params.protocol} --potential {params.potential} -o {output.glass} > {log} 2>&1"

@@ -5,6 +5,7 @@ rule report:
     input:
         glasses=expand(f"{RESULTS}/glasses/{{glass}}.xyz", glass=GLASSES),
         events=expand(f"{RESULTS}/barriers/{{glass}}/events.h5", glass=SPLITS),
+        shears=expand(f"{RESULTS}/shear/{{glass}}/shear.h5", glass=SHEARED),
         graphs=f"{RESULTS}/graphs/graphs.h5",
         table=f"{RESULTS}/models/table.csv",
         metrics=expand("{run}/metrics.json", run=MODEL_RUNS),
@@ -29,6 +30,6 @@ rule report:
         code=stage_hash("report"),
     shell:
         "symgnn job --minutes {resources.runtime}"
-        " -o {output} -- symgnn report {input.glasses} {params.events} --graphs {input.graphs} {params.runs}"
+        " -o {output} -- symgnn report {input.glasses} {input.shears} {params.events} --graphs {input.graphs} {params.runs}"
         " --table {input.table} {params.explanations} --benchmarks '{params.benchmarks}'"
         " -o {output} > {log} 2>&1"
