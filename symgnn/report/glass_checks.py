@@ -12,8 +12,10 @@ from symgnn.analysis.crystallinity import CRYSTALLISED, crystalline_share, cryst
 from symgnn.analysis.radial import RadialDistribution, mean_distribution
 from symgnn.analysis.transition import glass_transition
 from symgnn.analysis.voronoi import ICOSAHEDRON, commonest_indices, voronoi_indices
+from symgnn.report import references
 from symgnn.report.inputs import Glass
 from symgnn.report.page import Figure, Table, figure
+from symgnn.report.references import Reference
 from symgnn.report.style import SOFT_INK, empty_plot, rate_axis, species_color
 from symgnn.report.words import MISSING, count, decimal, listing, mean_and_spread
 
@@ -103,17 +105,20 @@ def findings(checks: Sequence[Checks]) -> list[str]:
     return sentences
 
 
-def blocks(groups: Mapping[str, Sequence[Checks]]) -> list[str | Figure | Table]:
+def blocks(
+    groups: Mapping[str, Sequence[Checks]], published: Sequence[Reference] = ()
+) -> list[str | Figure | Table]:
     """Figures and tables of checked glasses.
 
     Args:
         groups: name of a group of like glasses -> their checks.
+        published: structures of others to set beside them.
     """
     every = [one for members in groups.values() for one in members]
-    found: list[str | Figure | Table] = [" ".join(findings(every)), _table(groups)]
+    found: list[str | Figure | Table] = [" ".join(findings(every)), _table(groups, published)]
     rates = {one.glass.cooling_rate for one in every}
     if len(rates) > 1 and np.isfinite(list(rates)).all():
-        found.append(_rate_figure(every))
+        found.append(_rate_figure(every, published))
     return [*found, _index_figure(groups)]
 
 
@@ -121,7 +126,7 @@ def _symbols(checks: Sequence[Checks]) -> list[str]:
     return sorted({symbol for one in checks for symbol in set(one.glass.atoms.symbols)})
 
 
-def _table(groups: Mapping[str, Sequence[Checks]]) -> Table:
+def _table(groups: Mapping[str, Sequence[Checks]], published: Sequence[Reference]) -> Table:
     every = [one for members in groups.values() for one in members]
     pairs = sorted({pair for one in every for pair in one.coordination})
     rows = []
@@ -140,6 +145,10 @@ def _table(groups: Mapping[str, Sequence[Checks]]) -> Table:
                 *numbers,
             )
         )
+    for one in published:
+        numbers = [decimal(one.coordination.get(pair, float("nan"))) for pair in pairs]
+        shares = (decimal(100 * share, 1) for share in (one.icosahedra, one.crystalline))
+        rows.append((f"published {one.name}", *shares, MISSING, *numbers))
     header = ("glasses", "icosahedra, %", "crystal-like, %", "transition, K")
     caption = (
         "Order in the glasses: share of atoms at the centre of a full icosahedron (Voronoi index "
@@ -152,13 +161,17 @@ def _table(groups: Mapping[str, Sequence[Checks]]) -> Table:
     return Table("checks", caption, (*header, *names), rows)
 
 
-def _rate_figure(checks: Sequence[Checks]) -> Figure:
+def _rate_figure(checks: Sequence[Checks], published: Sequence[Reference]) -> Figure:
     symbols = _symbols(checks)
     colors = {EVERY: SOFT_INK} | {symbol: species_color(symbol) for symbol in symbols}
-    x_axis = rate_axis(one.glass.cooling_rate for one in checks)
+    rates = [one.glass.cooling_rate for one in checks]
+    x_axis = rate_axis(rates + [one.rate for one in published])
     shares = empty_plot("cooling rate, K/s", "full icosahedra, %", xaxis=x_axis)
     for name, color in colors.items():
         _points(shares, checks, [100 * one.icosahedra(name) for one in checks], color)
+    if published:
+        references.add_points(shares, published, "icosahedra", scale=100)
+        colors[references.LEGEND] = references.COLOR
     panels = [shares]
     caption = "Share of atoms at the centre of full icosahedra against the cooling rate"
     if any(np.isfinite(one.transition) for one in checks):

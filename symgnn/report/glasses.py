@@ -1,4 +1,4 @@
-"""Section on the glasses: energies against cooling rate, the quench, and g(r)."""
+"""Section on the glasses: energies against cooling rate, the quench, and what follows them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -6,17 +6,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from symgnn.analysis.radial import (
-    RadialDistribution,
-    first_peak,
-    mean_distribution,
-    radial_distribution,
-)
+from symgnn.analysis.radial import radial_distribution
 from symgnn.analysis.trend import rate_trend
-from symgnn.report import glass_checks
+from symgnn.report import glass_checks, radial_figures, references
 from symgnn.report.inputs import Glass
 from symgnn.report.page import Figure, Section, Table, figure
-from symgnn.report.style import SOFT_INK, empty_plot, ordered_color, pair_color, rate_axis
+from symgnn.report.references import Reference
+from symgnn.report.style import SOFT_INK, empty_plot, ordered_color, rate_axis
 from symgnn.report.words import (
     MISSING,
     count,
@@ -29,7 +25,6 @@ from symgnn.report.words import (
 
 RECORD_POINTS = 240  # of a thermodynamic record against time: means over blocks
 TEMPERATURE_STEP = 40.0  # K, of a record against temperature: means over bins
-NEAREST_SHOWN = 1.8  # Å; no two atoms of a metal are closer
 
 
 def section(glasses: Sequence[Glass]) -> Section:
@@ -43,18 +38,20 @@ def section(glasses: Sequence[Glass]) -> Section:
     opening = f"{count(len(glasses), 'glass', 'glasses')} of {listing(compositions)}, {size}{each}"
     if rates:
         opening += ", quenched at " + listing([power_of_ten(rate) for rate in rates]) + " K/s"
-    trends = energy_trends(glasses)
+    published = references.beside(glasses)
+    trends = energy_trends(glasses) + references.comparison(glasses, published)
     blocks = [opening + ".", _table(groups)]
     if rates and any(math.isfinite(glass.number("energy_per_atom")) for glass in glasses):
-        blocks.append(_energy_figure(glasses, trends))
+        blocks.append(_energy_figure(glasses, trends, published))
     recorded = [glass for glass in glasses if glass.thermo]
     if recorded:
         blocks.append(_quench_figure(recorded))
     radial = {glass.name: radial_distribution(glass.atoms) for glass in glasses}
-    blocks += _radial_blocks(groups, radial)
+    blocks += radial_figures.blocks(groups, radial, published)
     checks = {one.glass.name: one for one in glass_checks.check(glasses, radial)}
     blocks += glass_checks.blocks(
-        {name: [checks[glass.name] for glass in members] for name, members in groups.items()}
+        {name: [checks[glass.name] for glass in members] for name, members in groups.items()},
+        published,
     )
     findings = trends + glass_checks.findings(list(checks.values()))
     facts = [(f"{len(glasses):,}", "glass" if len(glasses) == 1 else "glasses")]
@@ -145,27 +142,35 @@ def _table(groups: dict[str, list[Glass]]) -> Table:
     return Table("glasses", caption, header, rows)
 
 
-def _energy_figure(glasses: Sequence[Glass], trends: Sequence[str]) -> Figure:
+def _energy_figure(
+    glasses: Sequence[Glass], trends: Sequence[str], published: Sequence[Reference]
+) -> Figure:
     compositions = sorted({glass.composition for glass in glasses})
     step = 1 / max(1, len(compositions) - 1)
     colors = {name: ordered_color(k * step) for k, name in enumerate(compositions)}
     panels = [
-        _against_rate(glasses, colors, "energy_per_atom", "energy, eV/atom"),
-        _against_rate(glasses, colors, "density", "density, atoms/Å³"),
+        _against_rate(glasses, colors, "energy_per_atom", "energy, eV/atom", published),
+        _against_rate(glasses, colors, "density", "density, atoms/Å³", published),
     ]
     caption = (
         "Energy and density of the relaxed glasses against the cooling rate (logarithmic). "
         "A point is a glass; the line joins the means. " + " ".join(trends)
     )
     legend = [(formula(name), colors[name]) for name in compositions]
+    if published:
+        legend.append((references.LEGEND, references.COLOR))
     return figure("energy", caption, *panels, legend=legend)
 
 
 def _against_rate(
-    glasses: Sequence[Glass], colors: dict[str, str], key: str, title: str
+    glasses: Sequence[Glass],
+    colors: dict[str, str],
+    key: str,
+    title: str,
+    published: Sequence[Reference],
 ) -> go.Figure:
     """A number of each glass against its cooling rate, one colour a composition."""
-    x_axis = rate_axis(glass.cooling_rate for glass in glasses)
+    x_axis = rate_axis([one.cooling_rate for one in glasses] + [one.rate for one in published])
     plot = empty_plot("cooling rate, K/s", title, xaxis=x_axis)
     for composition, color in colors.items():
         chosen = [g for g in glasses if g.composition == composition]
@@ -183,6 +188,8 @@ def _against_rate(
             text=[glass.name for glass in chosen],
             hovertemplate="%{text}<br>%{y:.5f}<extra></extra>",
         )
+    if published:
+        references.add_points(plot, published, key)
     return plot
 
 
@@ -240,47 +247,3 @@ def on_cooling(record: dict[str, np.ndarray], key: str) -> tuple[np.ndarray, np.
     number = np.bincount(index)
     x, y = (np.bincount(index, values) / number for values in (temperature, value))
     return x.astype(np.float32), y.astype(np.float32)
-
-
-def _radial_blocks(
-    groups: dict[str, list[Glass]], radial: dict[str, RadialDistribution]
-) -> list[Figure | Table]:
-    means = {
-        name: mean_distribution([radial[glass.name] for glass in members])
-        for name, members in groups.items()
-    }
-    pairs = sorted({pair for mean in means.values() for pair in mean.partial})
-    choices = {}
-    for name, mean in means.items():
-        plot = empty_plot("distance r, Å", "g(r)", xaxis={"range": [NEAREST_SHOWN, None]})
-        shown = mean.distance >= NEAREST_SHOWN
-        for pair, g in mean.partial.items():
-            line = {"color": pair_color(pair), "width": 1.8}
-            x, y = mean.distance[shown].astype(np.float32), g[shown].astype(np.float32)
-            plot.add_scatter(x=x, y=y, mode="lines", line=line, name="-".join(pair))
-        choices[name] = [plot]
-    caption = (
-        "Partial radial distribution functions g(r): the density of one species at distance r "
-        "from an atom of another, relative to its mean density. Mean over the samples."
-    )
-    legend = [("-".join(pair), pair_color(pair)) for pair in pairs]
-    drawn = Figure("radial", caption, choices, "Glasses", legend)
-    return [drawn, _peak_table(means, pairs)]
-
-
-def _peak_table(means: dict, pairs: Sequence[tuple[str, str]]) -> Table:
-    rows = []
-    for name, mean in means.items():
-        row = [name]
-        for pair in pairs:
-            if pair in mean.partial:
-                position, height = first_peak(mean.distance, mean.partial[pair])
-                row += [decimal(position, 3), decimal(height, 2)]
-            else:
-                row += [MISSING, MISSING]
-        rows.append(row)
-    header = ["glasses"]
-    for pair in pairs:
-        header += [f"{'-'.join(pair)}, Å", "height"]
-    caption = "First peak of each partial g(r): its position and height, from a parabola."
-    return Table("radial", caption, header, rows)
