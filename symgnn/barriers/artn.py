@@ -13,8 +13,10 @@ every unfinished search and moves each on by itself, so that results do not depe
 in the batch. Where the forces come from is not this module's business.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import wraps
 
 import torch
 from torch import Tensor
@@ -68,8 +70,16 @@ class Protocol:
     largest_move: float = 0.15  # Å, of any atom in a relaxation step
 
 
-RELAXING = (Phase.PUSHED, Phase.CLIMBING)
-DESCENDING = (Phase.FORWARD, Phase.BACKWARD)
+
+def for_some(step: Callable[..., None]) -> Callable[..., None]:
+    """A step of the searches `rows` that costs nothing where there are none."""
+
+    @wraps(step)
+    def guarded(self: "Artn", rows: Tensor, *arguments: object) -> None:
+        if len(rows):
+            step(self, rows, *arguments)
+
+    return guarded
 
 
 class Artn:
@@ -146,17 +156,18 @@ class Artn:
         """
         self.evaluations[rows] += 1
         finite = torch.isfinite(energy) & torch.isfinite(force).all(-1)
-        self._finish(rows[~finite], Status.FAILED)
-        self._finish(rows[finite & ~inside], Status.LEFT_REGION)
         good = finite & inside
-        rows, energy, force = rows[good], energy[good], force[good]
+        if not good.all():
+            self._finish(rows[~finite], Status.FAILED)
+            self._finish(rows[finite & ~inside], Status.LEFT_REGION)
+            rows, energy, force = rows[good], energy[good], force[good]
         phase = self.phase[rows]
-        for phases, step in (
-            (RELAXING, self._relax),
-            (DESCENDING, self._descend),
-            ((Phase.LANCZOS,), self._diagonalize),
+        relaxes, descends = phase <= Phase.CLIMBING, phase >= Phase.FORWARD
+        for chosen, step in (
+            (relaxes, self._relax),
+            (descends, self._descend),
+            (~relaxes & ~descends, self._diagonalize),
         ):
-            chosen = torch.isin(phase, torch.tensor(phases, device=phase.device))
             if chosen.any():
                 step(rows[chosen], energy[chosen], force[chosen])
 
@@ -175,6 +186,7 @@ class Artn:
         self._move(rows[~done], across[~done])
         self._start_lanczos(rows[done])
 
+    @for_some
     def _start_lanczos(self, rows: Tensor) -> None:
         # A search that does not climb yet looks along its push too: started at an eigenvector
         # alone, Lanczos iterations never see the others.
@@ -183,6 +195,7 @@ class Artn:
         self.phase[rows] = int(Phase.LANCZOS)
         self._try_lanczos(rows)
 
+    @for_some
     def _try_lanczos(self, rows: Tensor) -> None:
         step = self.protocol.lanczos_step * self._lanczos.newest(rows)
         self.trial[rows] = self.position[rows] + step
@@ -214,6 +227,7 @@ class Artn:
         self._climb(rows[going & climbs], eigenvector[going & climbs])
         self._push(rows[going & ~climbs])
 
+    @for_some
     def _climb(self, rows: Tensor, eigenvector: Tensor) -> None:
         """A step along the eigenvector, against the force."""
         p = self.protocol
@@ -224,6 +238,7 @@ class Artn:
         self.direction[rows] = uphill
         self._step(rows, length.unsqueeze(-1) * uphill, Phase.CLIMBING)
 
+    @for_some
     def _push(self, rows: Tensor) -> None:
         """A step along the random direction of this search."""
         self.direction[rows] = self.push[rows]
@@ -235,6 +250,7 @@ class Artn:
         self._steps[rows] = 0
         self.phase[rows] = int(phase)
 
+    @for_some
     def _move(self, rows: Tensor, force: Tensor) -> None:
         """A relaxation step along `force`, with the step length of Barzilai and Borwein.
 
@@ -255,6 +271,7 @@ class Artn:
         self.trial[rows] = self.position[rows]
         self._steps[rows] += 1
 
+    @for_some
     def _found(self, rows: Tensor, eigenvector: Tensor) -> None:
         """Keep the saddle and start down its far side."""
         self.saddle[rows] = self.position[rows]
@@ -266,6 +283,7 @@ class Artn:
         self.direction[rows] = away
         self._step_off(rows, 1.0, Phase.FORWARD)
 
+    @for_some
     def _step_off(self, rows: Tensor, side: float, phase: Phase) -> None:
         self.position[rows] = self.saddle[rows]
         self._descent_start[rows] = self.evaluations[rows]
@@ -285,6 +303,7 @@ class Artn:
         self._step_off(at, -1.0, Phase.BACKWARD)
         self._compare_minima(went, energy[done & ~forward])
 
+    @for_some
     def _compare_minima(self, rows: Tensor, backward_energy: Tensor) -> None:
         p = self.protocol
         back = self._largest(self.position[rows] - self.minimum[rows])
@@ -297,6 +316,7 @@ class Artn:
         self.connected[rows] = (one < p.same_minimum) & (other >= p.same_minimum)
         self._finish(rows, Status.CONVERGED)
 
+    @for_some
     def _finish(self, rows: Tensor, status: Status) -> None:
         # A saddle once found stays found, also where one of its sides cannot be relaxed.
         found = torch.isfinite(self.barrier[rows])

@@ -27,14 +27,15 @@ class Workspace:
 
     def __init__(self, symmetric: bool) -> None:
         self._symmetric = symmetric
-        self._near = 0
-        self._scratch = make_scratch(0, symmetric)
+        self._near = self._owners = 0
+        self._scratch = make_scratch(0, 0, symmetric)
 
-    def scratch(self, near: int) -> Scratch:
-        """Memory for this number of near pairs, of no set content."""
-        if near > self._near:
-            self._near = near + near // 8
-            self._scratch = make_scratch(self._near, self._symmetric)
+    def scratch(self, near: int, owners: int) -> Scratch:
+        """Memory for so many near pairs and owners, of no set content."""
+        if near > self._near or owners > self._owners:
+            self._near = max(self._near, near + near // 8)
+            self._owners = max(self._owners, owners + owners // 8)
+            self._scratch = make_scratch(self._near, self._owners, self._symmetric)
         return self._scratch
 
 
@@ -97,7 +98,7 @@ class RegionForces:
         self._follow(region.position)
         own = np.zeros(len(density))
         pairs = self._pairs.pairs
-        scratch = self._workspace.scratch(pairs.near)
+        scratch = self._workspace.scratch(pairs.near, len(self._region.owners))
         add_near_densities(self._site, pairs, tables, own, scratch)
         frozen = slice(region.free, None)
         background, before, slope = np.zeros((3, len(density)))
@@ -105,8 +106,7 @@ class RegionForces:
         embedding = (tables.density_step, tables.embedding, tables.density_max)
         everyone = np.arange(len(density), dtype=np.int32)
         embed(everyone, density, region.owner_species, *embedding, before, slope)
-        written = np.empty((3, len(density)))
-        return Owners(region.owner_species, background, before, *written)
+        return Owners(region.owner_species, background, before)
 
     def _follow(self, position: np.ndarray) -> None:
         """Move the sites, and renew the pair list where it does not hold any more."""
@@ -125,7 +125,7 @@ class RegionForces:
             self._tables,
             self._pairs.reached,
             self._owners,
-            self._workspace.scratch(pairs.near),
+            self._workspace.scratch(pairs.near, len(self._region.owners)),
             force,
         )
         return energy - self._zero, force.reshape(-1, 4)[:, :3]

@@ -59,9 +59,6 @@ class Owners(NamedTuple):
     species: np.ndarray  # (owners,)
     background: np.ndarray  # (owners,), density that others than the free atoms lay
     energy_before: np.ndarray  # (owners,), eV, embedding energy at the start
-    density: np.ndarray  # (owners,), written
-    energy: np.ndarray  # (owners,), eV, written
-    slope: np.ndarray  # (owners,), eV, of the embedding energy over the density, written
 
 
 class Scratch(NamedTuple):
@@ -76,11 +73,14 @@ class Scratch(NamedTuple):
     fraction: np.ndarray  # (BLOCK,), way from knot to knot
     weight: np.ndarray  # (BLOCK,), 1/Å, inverse distances
     columns: np.ndarray  # (8 BLOCK,), table rows, one number of all pairs after the other
-    density: np.ndarray  # (BLOCK,)
+    density: np.ndarray  # (BLOCK,), of pairs
+    total: np.ndarray  # (owners,), densities of the owners
+    embedding: np.ndarray  # (owners,), eV
+    embedding_slope: np.ndarray  # (owners,), eV, over the density
 
 
-def make_scratch(near: int, symmetric: bool) -> Scratch:
-    """Scratch memory for regions of at most this many near pairs."""
+def make_scratch(near: int, owners: int, symmetric: bool) -> Scratch:
+    """Scratch memory for regions of at most so many near pairs and owners."""
     slope = np.empty(near)
     return Scratch(
         slope=slope,
@@ -93,6 +93,9 @@ def make_scratch(near: int, symmetric: bool) -> Scratch:
         weight=np.empty(BLOCK),
         columns=np.empty(LANES * BLOCK),
         density=np.empty(BLOCK),
+        total=np.empty(owners),
+        embedding=np.empty(owners),
+        embedding_slope=np.empty(owners),
     )
 
 
@@ -295,26 +298,28 @@ def energy_and_forces(site, pairs, tables, reached, owners, scratch, force):
         pairs: the pair list.
         tables: the potential.
         reached: owners whose densities may have changed.
-        owners: densities and embedding.
+        owners: what their embedding starts from.
         scratch: see `make_scratch`.
         force: written.
     """
-    owners.density[:] = owners.background
+    density, embedding, slope = scratch.total, scratch.embedding, scratch.embedding_slope
+    for i in reached:
+        density[i] = owners.background[i]
     force[:] = 0.0
-    energy = add_near_densities(site, pairs, tables, owners.density, scratch)
+    energy = add_near_densities(site, pairs, tables, density, scratch)
     energy += _add_far_forces(site, pairs, tables, force, scratch)
     embed(
         reached,
-        owners.density,
+        density,
         owners.species,
         tables.density_step,
         tables.embedding,
         tables.density_max,
-        owners.energy,
-        owners.slope,
+        embedding,
+        slope,
     )
     for i in reached:
-        energy += owners.energy[i] - owners.energy_before[i]
+        energy += embedding[i] - owners.energy_before[i]
     if pairs.near:
-        _sum_near_forces(site, pairs, owners.slope, scratch, force)
+        _sum_near_forces(site, pairs, slope, scratch, force)
     return energy

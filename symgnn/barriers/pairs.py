@@ -47,7 +47,7 @@ def _measure(x, y, z, at, begin, end, square):
 
 
 @njit(cache=True, error_model="numpy")
-def _find_candidates(place, owner, species, last_site, reach2, candidates):
+def _find_candidates(place, owner, species, last_site, reach2, kind_of, candidates):
     """List each pair of a free atom and a site within reach once; return how many there are.
 
     A pair of free atoms stands at the lower one; of an atom's own images every second one counts,
@@ -59,11 +59,12 @@ def _find_candidates(place, owner, species, last_site, reach2, candidates):
         species: (owners,).
         last_site: (free,).
         reach2: (E, E), Å², by element.
+        kind_of: (E, E), by element.
         candidates: written; where they do not suffice, the number tells what would.
     """
     x, y, z = place[0].copy(), place[1].copy(), place[2].copy()
     square, near = np.empty(len(x)), np.empty(len(x) + 1, dtype=np.int32)
-    free, elements, furthest2 = len(last_site), len(reach2), reach2.max()
+    free, furthest2 = len(last_site), reach2.max()
     count, capacity = 0, len(candidates.first) - LANES
     for i in range(free):
         begin = i + 1
@@ -80,7 +81,7 @@ def _find_candidates(place, owner, species, last_site, reach2, candidates):
                 continue
             if count < capacity:
                 candidates.first[count], candidates.second[count] = i, s
-                candidates.code[count] = 2 * (elements * species[i] + species[o]) + (o >= free)
+                candidates.code[count] = 2 * kind_of[species[i], species[o]] + (o >= free)
             count += 1
     return count
 
@@ -167,6 +168,9 @@ class PairList:
                 f"radius: {len(region.site_owner)} atoms and images around the region, "
                 f"{self._elements} elements: must be at most {MOST_SITES} and {MOST_ELEMENTS}"
             )
+        # Where the densities are symmetric, one table of two serves both orders of the elements.
+        kind = np.arange(self._elements**2, dtype=KIND).reshape(self._elements, self._elements)
+        self._kind_of = np.minimum(kind, kind.T) if tables.symmetric else kind
         self._near2, self._far2 = (
             np.where(reach > 0, (reach + skin) ** 2, 0.0).ravel()
             for reach in (tables.density_reach, tables.pair_reach)
@@ -223,7 +227,7 @@ class PairList:
         outer = np.linalg.norm(region.position, axis=1) + self._reach.max() + moved
         last = region.free + np.searchsorted(self._site_distance, outer)
         place = np.ascontiguousarray(site.reshape(-1, 4)[:, :3].T)
-        arguments = (place, region.site_owner, region.owner_species, last, self._reach**2)
+        arguments = (place, region.site_owner, region.owner_species, last, self._reach**2, self._kind_of)
         count = _find_candidates(*arguments, self._candidates)
         if count + LANES > len(self._candidates.first):
             self._candidates = _empty_candidates(count + count // 8)

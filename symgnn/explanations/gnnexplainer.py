@@ -10,6 +10,7 @@ time gives. `one_at_a_time` is torch-geometric's explainer, and the reference in
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch_geometric.explain import Explainer, GNNExplainer
@@ -20,15 +21,29 @@ from symgnn.explanations.trimmed import predictor
 TINY = 1e-15  # inside the logarithm of the entropy, as in torch-geometric
 
 
+@dataclass(frozen=True)
+class Optimisation:
+    """How a mask is found; `docs/explanations.md` says why the defaults are not torch-geometric's.
+
+    Attributes:
+        epochs: steps of Adam.
+        learning_rate: of Adam, in the logit of a weight.
+        size_weight: penalty for each unit of weight, squared standardised barrier.
+        entropy_weight: penalty for the mean entropy of the weights, squared standardised barrier.
+        start: logit of the first weights, to which small random numbers are added. At 6 nearly
+            all of every message is there, and edges go as far as they are not missed;
+            torch-geometric starts at 0, with half of every message.
+    """
+
+    epochs: int = 200
+    learning_rate: float = 0.1
+    size_weight: float = 0.02
+    entropy_weight: float = 0.0
+    start: float = 6.0
+
+
 def optimised_masks(
-    model: torch.nn.Module,
-    fields: Fields,
-    *,
-    seeds: list[int],
-    epochs: int = 200,
-    learning_rate: float = 0.1,
-    size_weight: float = 0.02,
-    entropy_weight: float = 0.0,
+    model: torch.nn.Module, fields: Fields, *, seeds: list[int], **options: float
 ) -> torch.Tensor:
     """Masks that keep the predictions of all fields, found together.
 
@@ -36,25 +51,23 @@ def optimised_masks(
         model: in evaluation mode; its parameters stay as they are.
         fields: receptive fields.
         seeds: (fields,), seed of each field's first mask.
-        epochs: steps of the optimiser.
-        learning_rate: step of Adam in the logit of a weight.
-        size_weight: penalty for each unit of weight, squared standardised barrier.
-        entropy_weight: penalty for the mean entropy of the weights, squared standardised barrier.
+        options: of `Optimisation`.
 
     Returns:
         (edges,), weights in [0, 1]; zero where the prediction does not depend on the edge.
     """
+    how = Optimisation(**options)
     evaluate = predictor(model, fields)
     with torch.no_grad():
         wanted = evaluate(None)
-    logit = _first_logits(fields, seeds).requires_grad_()
-    optimiser = torch.optim.Adam([logit], lr=learning_rate)
+    logit = (how.start + _first_logits(fields, seeds)).requires_grad_()
+    optimiser = torch.optim.Adam([logit], lr=how.learning_rate)
     acts = torch.ones(len(logit), dtype=torch.bool)
-    for epoch in range(epochs):
+    for epoch in range(how.epochs):
         mask = logit.sigmoid()
         loss = (evaluate(mask) - wanted).square().sum()
         if epoch > 0:
-            loss = loss + _penalty(mask, acts, fields, size_weight, entropy_weight)
+            loss = loss + _penalty(mask, acts, fields, how)
         (logit.grad,) = torch.autograd.grad(loss, logit)
         if epoch == 0:
             acts = logit.grad != 0
@@ -76,17 +89,13 @@ def _first_logits(fields: Fields, seeds: list[int]) -> torch.Tensor:
 
 
 def _penalty(
-    mask: torch.Tensor,
-    acts: torch.Tensor,
-    fields: Fields,
-    size_weight: float,
-    entropy_weight: float,
+    mask: torch.Tensor, acts: torch.Tensor, fields: Fields, how: Optimisation
 ) -> torch.Tensor:
     """Size of the masks, and their entropy averaged over the edges of each field."""
     kept, field = mask[acts], fields.edge_field[acts]
     count = torch.bincount(field, minlength=len(fields))
     entropy = -kept * torch.log(kept + TINY) - (1 - kept) * torch.log(1 - kept + TINY)
-    return size_weight * kept.sum() + entropy_weight * (entropy / count[field]).sum()
+    return how.size_weight * kept.sum() + how.entropy_weight * (entropy / count[field]).sum()
 
 
 class _NodeRegression(torch.nn.Module):
@@ -102,15 +111,25 @@ class _NodeRegression(torch.nn.Module):
         return self.model(x[:, 0], edge_index, edge_vector)
 
 
+class _StartingFrom(GNNExplainer):
+    """Torch-geometric's explainer with first weights about a logit of our choice.
+
+    Args:
+        start: see `Optimisation`.
+        options: of `GNNExplainer`.
+    """
+
+    def __init__(self, start: float, **options: float):
+        super().__init__(**options)
+        self.start = start
+
+    def _initialize_masks(self, x: torch.Tensor, edge_index: torch.Tensor) -> None:
+        super()._initialize_masks(x, edge_index)
+        self.edge_mask.data += self.start
+
+
 def one_at_a_time(
-    model: torch.nn.Module,
-    fields: Fields,
-    *,
-    seeds: list[int],
-    epochs: int = 200,
-    learning_rate: float = 0.1,
-    size_weight: float = 0.02,
-    entropy_weight: float = 0.0,
+    model: torch.nn.Module, fields: Fields, *, seeds: list[int], **options: float
 ) -> torch.Tensor:
     """The mask of one field by `torch_geometric.explain.GNNExplainer`.
 
@@ -119,12 +138,17 @@ def one_at_a_time(
     Raises:
         ValueError: there is more than one field.
     """
+    how = Optimisation(**options)
     if len(fields) != 1:
         raise ValueError(f"one field at a time, not {len(fields)}")
     explainer = Explainer(
         model=_NodeRegression(model),
-        algorithm=GNNExplainer(
-            epochs=epochs, lr=learning_rate, edge_size=size_weight, edge_ent=entropy_weight
+        algorithm=_StartingFrom(
+            how.start,
+            epochs=how.epochs,
+            lr=how.learning_rate,
+            edge_size=how.size_weight,
+            edge_ent=how.entropy_weight,
         ),
         explanation_type="model",
         edge_mask_type="object",

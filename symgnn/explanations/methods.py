@@ -33,12 +33,9 @@ def explain(
     *,
     method: str,
     seeds: list[int],
-    epochs: int = 200,
-    learning_rate: float = 0.1,
-    size_weight: float = 0.02,
-    entropy_weight: float = 0.0,
     steps: int = 32,
     reach: int = 1,
+    **optimisation: float,
 ) -> Importance:
     """Importance of the edges and atoms of receptive fields.
 
@@ -47,27 +44,17 @@ def explain(
         fields: receptive fields.
         method: one of METHODS.
         seeds: (fields,), of the first masks (GNNExplainer).
-        epochs: steps of the optimiser (GNNExplainer).
-        learning_rate: of the optimiser (GNNExplainer).
-        size_weight: penalty on the size of a mask (GNNExplainer).
-        entropy_weight: penalty on the entropy of a mask (GNNExplainer).
         steps: points of the quadrature (integrated gradients).
         reach: how many steps from the atom edges and atoms are removed (removal).
+        optimisation: see `gnnexplainer.Optimisation` (GNNExplainer).
 
     Raises:
         InputError: there is no such method.
     """
-    masks = {
-        "seeds": seeds,
-        "epochs": epochs,
-        "learning_rate": learning_rate,
-        "size_weight": size_weight,
-        "entropy_weight": entropy_weight,
-    }
     if method == "gnnexplainer":
-        edges = optimised_masks(model, fields, **masks)
+        edges = optimised_masks(model, fields, seeds=seeds, **optimisation)
     elif method == "gnnexplainer-single":
-        edges = one_at_a_time(model, fields, **masks)
+        edges = one_at_a_time(model, fields, seeds=seeds, **optimisation)
     elif method == "integrated-gradients":
         edges = integrated_gradients(model, fields, steps=steps)
     elif method == "saliency":

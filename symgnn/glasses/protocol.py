@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 
 from symgnn.errors import InputError
+from symgnn.glasses.start import SPACING
+from symgnn.structures import SHORTEST_DISTANCE
 
 FEWEST_STEPS = 100  # a quench of fewer is no cooling at a rate
 LOOSEST_RATE = 1e-3  # largest relative change of the rate that whole steps may bring
@@ -36,7 +38,7 @@ def quench_steps(
         InputError: fewer than `FEWEST_STEPS`, or so few that rounding changes the rate.
     """
     exact = (melt_temperature - final_temperature) / (cooling_rate * timestep * 1e-15)
-    if exact < FEWEST_STEPS:
+    if round(exact) < FEWEST_STEPS:
         raise InputError(
             f"cooling_rate: {cooling_rate:g} K/s: the quench would take {exact:.3g} steps of "
             f"{timestep:g} fs, at least {FEWEST_STEPS} are needed"
@@ -74,6 +76,7 @@ def check_protocol(protocol: Mapping[str, object], cutoff: float | None) -> None
         raise InputError(f"pressure: {protocol['pressure']}: must be a number of GPa")
     if not 0 <= protocol["seed"] < 2**63:
         raise InputError(f"seed: {protocol['seed']}: must be from 0 to 2^63 - 1")
+    check_start(protocol["start_density"])
     check_size(protocol["atoms"], protocol["start_density"], cutoff)
 
 
@@ -85,6 +88,20 @@ def check_atoms(atoms: int) -> None:
     """
     if atoms < 1:
         raise InputError(f"atoms: {atoms}: must be 1 or more")
+
+
+def check_start(density: float) -> None:
+    """Check that atoms at a density can lie apart in the random start.
+
+    Raises:
+        InputError: they would overlap.
+    """
+    nearest = SPACING * density ** (-1 / 3)
+    if nearest < SHORTEST_DISTANCE:
+        raise InputError(
+            f"start_density: {density:g} atoms/Å³: atoms of the start would overlap, at "
+            f"{nearest:.2f} Å; must be at most {(SPACING / SHORTEST_DISTANCE) ** 3:.2f}"
+        )
 
 
 def check_size(atoms: int, density: float, cutoff: float | None) -> None:
