@@ -155,7 +155,13 @@ def test_random_start_has_no_overlaps(atoms):
         ({"restart_interval": 0}, "restart_interval"),
         ({"thermo_interval": -3}, "thermo_interval"),
         ({"seed": -1}, "seed"),
+        ({"start_density": 0.4}, "start_density: 0.4 .* overlap"),
+        ({"start_density": -0.06}, "start_density"),
         ({"suffix": "nonsense"}, "suffix"),
+        ({"suffix": "kk"}, "suffix: .kk.*without KOKKOS package"),
+        ({"package": ("nonsense 2",)}, "package.*Unknown package keyword: nonsense"),
+        ({"package": ("omp two",)}, "package.*'two'"),
+        ({"kokkos": "on g 1"}, "kokkos.*without KOKKOS installed"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(potential, tmp_path, change, message):
@@ -182,6 +188,7 @@ def test_vapour_is_found(potential, tmp_path):
 def test_steps_of_the_papers_rates():
     assert quench_steps(2000, 1, 1e14, 1.0) == 19_990
     assert quench_steps(2000, 1, 1e10, 1.0) == 199_900_000
+    assert quench_steps(1500, 900, 6e15, 1.0) == 100  # 99.99999999999999 in floating point
 
 
 def test_counts_of_species_sum_to_the_atoms():

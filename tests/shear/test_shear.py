@@ -1,5 +1,9 @@
 """Quasistatic shear: the work is the energy, restarts change nothing, snapshots are structures."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -89,6 +93,30 @@ def test_stopped_shear_continues_bit_for_bit(potential, tmp_path):
     assert arrays.keys() == pieces.keys()
     for name, values in arrays.items():
         np.testing.assert_array_equal(pieces[name], values)
+
+
+def test_two_ranks_stop_and_continue_the_same_path(potential, tmp_path):
+    """Under mpiexec of the mpich wheel: exit 75 at the budget, then the bytes of a whole run."""
+    mpiexec = Path(sys.executable).with_name("mpiexec")
+    if not mpiexec.exists():
+        pytest.skip("no mpiexec beside this Python")
+    write_structure(tmp_path / "glass.xyz", crystal(0.05))
+
+    def run(output: str, *more: str) -> int:
+        ranks = [mpiexec, "-n", "2", sys.executable, "-m", "symgnn.cli"]
+        options = ["--strain=0.02", "--step=0.01", "--restart-interval=1", *more]
+        options.append("--force-tolerance=0.01")  # few messages: busy ranks wait long for each
+        files = ["shear", tmp_path / "glass.xyz", "--potential", potential, "-o", tmp_path / output]
+        return subprocess.run([*ranks, *files, *options], capture_output=True).returncode
+
+    assert run("whole.h5") == 0
+    assert run("pieces.h5", "--time-budget=0.001") == 75
+    assert not (tmp_path / "pieces.h5").exists()
+    assert run("pieces.h5") == 0
+    assert (tmp_path / "pieces.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+    for path in snapshot_folder(tmp_path / "whole.h5").iterdir():
+        again = snapshot_folder(tmp_path / "pieces.h5") / path.name
+        assert again.read_bytes() == path.read_bytes()
 
 
 def test_command_writes_curve_and_structures(potential, tmp_path):
