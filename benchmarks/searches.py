@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from symgnn.barriers.artn import Phase, Protocol
+from symgnn.barriers.artn import Phase, Protocol, Status
 from symgnn.barriers.engines import RegionEngine
-from symgnn.barriers.searches import Event, Searches
+from symgnn.barriers.searches import Batch, Event, Searches
 from symgnn.graphs.published import read_published
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential, find_potential
@@ -42,7 +42,7 @@ class PhaseCount:
 
     def __init__(self, searches: Searches):
         self.calls: Counter[str] = Counter()
-        self._artn = searches._artn
+        self._artn = searches.searching.artn
         self._receive = self._artn.receive
         self._artn.receive = self._counted
 
@@ -53,6 +53,21 @@ class PhaseCount:
                 name += " (climb)" if self._artn._climbs[row] else " (push)"
             self.calls[name] += 1
         self._receive(rows, *found)
+
+
+class RoundTime:
+    """Processor seconds that a batch takes."""
+
+    def __init__(self, batch: Batch):
+        self.seconds = 0.0
+        self._round = batch.round
+        batch.round = self._timed
+
+    def _timed(self) -> list[int]:
+        start = time.process_time()
+        ended = self._round()
+        self.seconds += time.process_time() - start
+        return ended
 
 
 def print_costs(events: list[Event], calls: Counter[str], seconds: float) -> None:
@@ -66,6 +81,18 @@ def print_costs(events: list[Event], calls: Counter[str], seconds: float) -> Non
     print(f"{total / converged:.0f} with both sides")
     print(f"core-seconds: {seconds / len(events):.3f} a search, {seconds / converged:.3f} a saddle")
     print(f"microseconds a force call, all included: {seconds / total * 1e6:.0f}")
+
+
+def print_changes(events: list[Event]) -> None:
+    """What the rest of the structure changes at the saddles of the regions."""
+    found = [event for event in events if event.status == 0]
+    lost = sum(event.status == Status.NOT_CONFIRMED for event in events)
+    change = np.array([event.barrier - event.region_barrier for event in found])
+    calls = np.mean([event.full_evaluations for event in found])
+    print(f"full system: {calls:.0f} calls a saddle, {lost} not confirmed; barriers change by")
+    print(f"  {1e3 * change.mean():.0f} meV on average,", end=" ")
+    print(f"{1e3 * np.median(abs(change)):.0f} in the median,", end=" ")
+    print(f"{1e3 * np.percentile(abs(change), 95):.0f} at the 95th percentile")
 
 
 def print_forces(atoms: Atoms, potential: Potential, radius: float) -> None:
@@ -131,20 +158,31 @@ def main() -> None:
     parser.add_argument("--searches", type=int, default=3)
     parser.add_argument("--radius", type=float, default=10.0)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--no-check", action="store_true", help="leave out the full system")
     parser.add_argument("numbers", nargs="*", help="name=value of the protocol")
     arguments = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     atoms, labels = structure(arguments)
     potential = find_potential(arguments.potential)
     engine = RegionEngine(atoms, potential, radius=arguments.radius, batch=arguments.batch)
-    searches = Searches(atoms, engine, protocol=protocol(arguments.numbers), seed=0)
-    count = PhaseCount(searches)
+    searches = Searches(
+        atoms,
+        engine,
+        protocol=protocol(arguments.numbers),
+        seed=0,
+        check=not arguments.no_check,
+    )
+    count, checks = PhaseCount(searches), RoundTime(searches.checking)
     targets = np.random.default_rng(1).choice(len(atoms), arguments.atoms, replace=False)
     start = time.process_time()
     events = list(
         searches.run([(int(atom), k) for atom in targets for k in range(arguments.searches)])
     )
-    print_costs(events, count.calls, time.process_time() - start)
+    seconds = time.process_time() - start
+    print_costs(events, count.calls, seconds - checks.seconds)
+    if not arguments.no_check:
+        print(f"core-seconds of the checks: {checks.seconds / len(events):.3f} a search")
+        print_changes(events)
     print_forces(atoms, potential, arguments.radius)
     if labels is not None:
         print_labels(events, labels)

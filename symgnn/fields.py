@@ -47,6 +47,8 @@ CONNECTED = "connected"  # (searches,), 1 where the start is one of the saddle's
 DISPLACEMENT_MAX = "displacement_max"  # (searches,), Å, largest of an atom, start to saddle
 TARGET_DISPLACEMENT = "target_displacement"  # (searches,), Å, of the target, start to saddle
 FORCE_EVALUATIONS = "force_evaluations"  # (searches,), force calls that the search took
+REGION_BARRIER = "region_barrier"  # (searches,), eV, while the atoms outside the region were frozen
+FULL_EVALUATIONS = "full_evaluations"  # (searches,), force calls of the full system to confirm it
 
 # events.h5, group `atoms`: one row an atom of the structure
 ATOMS = "atoms"

@@ -42,6 +42,7 @@ class Status(IntEnum):
     NOT_CONVERGED = 1  # no saddle within the allowed force calls
     LEFT_REGION = 2  # an atom went too far for the local region
     FAILED = 3  # forces were not finite
+    NOT_CONFIRMED = 4  # a saddle of the region that the full periodic system does not have
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,15 @@ class Protocol:
     activation: float = -0.2  # eV/Å², eigenvalue below which a search climbs
     climb_step: float = 0.3  # Å, longest step along the eigenvector
     climb_relaxations: int = 20  # most perpendicular steps after a step along the eigenvector
+    climb_balance: float = 0.5  # they end once the force across is below this share of that along
+    least_relaxations: int = 4  # but not before these steps
     soft_curvature: float = 0.5  # eV/Å², bounds the step from below where the mode is flat
     force_tolerance: float = 0.05  # eV/Å, largest atomic force at the saddle
     lanczos_vectors: int = 16
     lanczos_mixing: float = 0.3  # share of the push in the first vector before the climb
     push_vectors: int = 6  # most vectors while the search has not begun to climb
-    lanczos_tolerance: float = 0.01
+    lanczos_tolerance: float = 0.01  # relative change of the eigenvalue at which it stands
+    lanczos_resolution: float = 0.03  # eV/Å², change that is small enough in any case
     lanczos_step: float = 0.005  # Å
     saddle_evaluations: int = 1500  # most force calls on the way to a saddle
     minimum_tolerance: float = 0.005  # eV/Å, force at the two minima
@@ -68,7 +72,6 @@ class Protocol:
     same_minimum: float = 0.15  # Å, largest atomic distance between equal minima
     relaxation_step: float = 0.03  # Å²/eV, first step of a relaxation over the force
     largest_move: float = 0.15  # Å, of any atom in a relaxation step
-
 
 
 def for_some(step: Callable[..., None]) -> Callable[..., None]:
@@ -110,11 +113,13 @@ class Artn:
         self.phase = torch.full((size,), int(Phase.IDLE), device=device)
         self._climbs = torch.zeros(size, dtype=torch.bool, device=device)
         self.connected = torch.zeros(size, dtype=torch.bool, device=device)
+        self._checks = torch.zeros(size, dtype=torch.bool, device=device)
         self._lanczos = LanczosBatch(
             size,
             dimension,
             vectors=protocol.lanczos_vectors,
             tolerance=protocol.lanczos_tolerance,
+            resolution=protocol.lanczos_resolution,
             device=device,
         )
 
@@ -138,8 +143,25 @@ class Artn:
             number[row] = float("nan")
         for count in (self.evaluations, self.saddle_evaluations, self.lanczos_evaluations):
             count[row] = 0
-        self._steps[row], self._climbs[row], self.connected[row] = 0, False, False
+        self._steps[row] = 0
+        self._climbs[row] = self.connected[row] = self._checks[row] = False
         self.phase[row] = int(Phase.PUSHED)
+
+    def admit_saddle(self, row: int, minimum: Tensor, saddle: Tensor, mode: Tensor) -> None:
+        """Start a check in a free row: is this a saddle, or is one within a few steps of it?
+
+        The row ends at the saddle, without a look at its two sides.
+
+        Args:
+            row: the row.
+            minimum: (atoms, 3), Å, positions relative to which displacements count.
+            saddle: (atoms, 3), Å, where to begin.
+            mode: (atoms, 3), guess of the lowest eigenvector.
+        """
+        self.admit(row, minimum, mode)
+        self.position[row, : saddle.numel()] = saddle.reshape(-1)
+        self.trial[row] = self.position[row]
+        self.phase[row], self._climbs[row], self._checks[row] = int(Phase.CLIMBING), True, True
 
     def active(self) -> Tensor:
         """Rows whose searches want a force at `trial`."""
@@ -182,6 +204,8 @@ class Artn:
         limit = torch.where(climbs, p.climb_relaxations, p.push_relaxations)
         still = climbs & (dot(across, across) < p.force_tolerance**2)
         done = (self._steps[rows] >= limit) | still
+        balanced = dot(across, across) < (p.climb_balance * parallel) ** 2
+        done |= climbs & balanced & (self._steps[rows] >= p.least_relaxations)
         done |= climbs & (self._largest(force) < p.force_tolerance)
         self._move(rows[~done], across[~done])
         self._start_lanczos(rows[done])
@@ -221,6 +245,7 @@ class Artn:
         self._climbs[rows] = climbs
         found = climbs & (largest < p.force_tolerance)
         spent = ~found & (self.evaluations[rows] >= p.saddle_evaluations)
+        spent |= self._checks[rows] & ~climbs
         self._found(rows[found], eigenvector[found])
         self._finish(rows[spent], Status.NOT_CONVERGED)
         going = ~found & ~spent
@@ -278,6 +303,9 @@ class Artn:
         self.barrier[rows] = self.energy[rows]
         self.force_max[rows] = self._largest(self.force[rows])
         self.saddle_evaluations[rows] = self.evaluations[rows]
+        checks = self._checks[rows]
+        self._finish(rows[checks], Status.CONVERGED)
+        rows, eigenvector = rows[~checks], eigenvector[~checks]
         outward = dot(self.saddle[rows] - self.minimum[rows], eigenvector)
         away = torch.where(outward < 0, -1.0, 1.0).unsqueeze(-1) * eigenvector
         self.direction[rows] = away

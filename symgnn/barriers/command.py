@@ -8,8 +8,12 @@ import typer
 
 def barriers(
     structure: Annotated[Path, typer.Argument(help="Glass at a minimum: any file ASE reads.")],
-    potential: Annotated[str, typer.Option(help="Potential: name in the registry, or file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="events.h5 to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="events.h5 to write; with --export, an XYZ file.")
+    ],
+    potential: Annotated[
+        str | None, typer.Option(help="Potential: name in the registry, or file.")
+    ] = None,
     atoms: Annotated[
         str, typer.Option(help="all, a number N (seeded random choice) or a range i:j.")
     ] = "all",
@@ -20,6 +24,9 @@ def barriers(
         str, typer.Option(help="region (compiled EAM), lammps (full system) or auto.")
     ] = "auto",
     radius: Annotated[float, typer.Option(min=4.0, help="Radius of the free region, Å.")] = 10.0,
+    check: Annotated[
+        bool, typer.Option(help="Confirm every saddle on the full periodic system.")
+    ] = True,
     label: Annotated[
         str, typer.Option(help="Searches that barrier_mean counts: all, target or connected.")
     ] = "all",
@@ -39,24 +46,40 @@ def barriers(
     time_budget: Annotated[
         float | None, typer.Option(help="Stop after this time with exit code 75, s.")
     ] = None,
+    export: Annotated[
+        str | None,
+        typer.Option(help="atom:search: write this event of --events as three frames instead."),
+    ] = None,
+    events: Annotated[Path | None, typer.Option(help="events.h5 to export from.")] = None,
 ) -> None:
     """Search saddle points around atoms of a glass (ARTn) and write their energy barriers.
 
     Each search pushes an atom and its neighbours in a random direction until the energy curves
-    downwards, follows that direction to a saddle point, and relaxes both sides of it. Finished
+    downwards, follows that direction to a saddle point, and relaxes both sides of it. Only atoms
+    near the target move at first; then every saddle is found again with all atoms free. Finished
     searches stand in a journal beside the output: the same command goes on where it was stopped.
     Run it alone, under `mpiexec -n N` or under `srun`: the result is the same.
 
     Example: `symgnn barriers glass.xyz --potential Cu-Zr-2009 --atoms 60 --searches 5 -o events.h5`
+
+    One event for OVITO: `symgnn barriers glass.xyz --events events.h5 --export 12:3 -o event.xyz`
     """
     from symgnn.barriers.artn import Protocol
     from symgnn.barriers.events import LABELS
+    from symgnn.barriers.export import export_event
     from symgnn.barriers.stage import check_minimum, chosen_atoms, search_barriers, shard_of
     from symgnn.errors import InputError
     from symgnn.potentials import find_potential
     from symgnn.progress import TimeBudget
     from symgnn.structures import read_structure
 
+    if export is not None:
+        if events is None:
+            raise InputError("export: needs --events with the events.h5 to export from")
+        export_event(read_structure(structure), events, export, output)
+        return
+    if potential is None:
+        raise InputError("potential: needs a name in the registry or a file")
     if label not in LABELS:
         raise InputError(f"label: {label!r}: must be one of {', '.join(LABELS)}")
     glass, model = read_structure(structure), find_potential(potential)
@@ -78,6 +101,7 @@ def barriers(
         ),
         radius=radius,
         engine=engine,
+        check=check,
         label=label,
         budget=TimeBudget(time_budget),
     )

@@ -10,12 +10,11 @@ import numpy as np
 from ase import Atoms
 
 from symgnn.barriers.eam import RegionForces, Workspace, structure_densities
-from symgnn.barriers.regions import Region, Surroundings
+from symgnn.barriers.regions import Region, Surroundings, whole
 from symgnn.barriers.tables import pack
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import EAM_STYLES, Potential, check_elements, read_eam
-
 
 PREPARED = 4  # regions kept for the next searches at the same atom
 
@@ -39,6 +38,9 @@ class Engine(Interface):
 
     def open(self, target: int) -> OpenSearch:
         """Open a search at an atom."""
+
+    def open_whole(self) -> OpenSearch:
+        """Open the whole periodic structure, all atoms free in its order."""
 
 
 class _RegionSearch:
@@ -88,19 +90,29 @@ class RegionEngine:
         )
         self.capacity = self._surroundings.capacity()
         self.batch = batch
+        self._atoms, self._species = atoms, species
         self._prepared: dict[int, tuple[Region, RegionForces]] = {}
+        self._whole: tuple[Region, RegionForces] | None = None
 
     def open(self, target: int) -> OpenSearch:
         """Open a search at an atom; the target is the first of its free atoms."""
         if target not in self._prepared:
             while len(self._prepared) >= PREPARED:
                 del self._prepared[next(iter(self._prepared))]
-            self._prepared[target] = self._prepare(target)
+            self._prepared[target] = self._forces(self._surroundings.region(target))
         region, forces = self._prepared[target]
         return _RegionSearch(forces.copy(), region.atoms, region.position)
 
-    def _prepare(self, target: int) -> tuple[Region, RegionForces]:
-        region = self._surroundings.region(target)
+    def open_whole(self) -> OpenSearch:
+        """Open the whole periodic structure, all atoms free in its order."""
+        if self._whole is None:
+            reach = self._tables.cutoff + self._skin + self._travel
+            region = whole(self._atoms, reach=reach, species=self._species)
+            self._whole = self._forces(region)
+        region, forces = self._whole
+        return _RegionSearch(forces.copy(), region.atoms, region.position)
+
+    def _forces(self, region: Region) -> tuple[Region, RegionForces]:
         forces = RegionForces(
             region,
             self._tables,
@@ -139,3 +151,7 @@ class LammpsEngine:
     def open(self, target: int) -> OpenSearch:
         """Open a search at an atom; all atoms are free, in the order of the structure."""
         return _LammpsSearch(self._forces, self._position)
+
+    def open_whole(self) -> OpenSearch:
+        """The same as `open`."""
+        return self.open(0)

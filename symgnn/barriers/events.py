@@ -30,6 +30,8 @@ COLUMNS = {
     fields.FORCE_EVALUATIONS: "i4",
     fields.SADDLE_EVALUATIONS: "i4",
     fields.LANCZOS_EVALUATIONS: "i4",
+    fields.REGION_BARRIER: "f8",
+    fields.FULL_EVALUATIONS: "i4",
 }
 TARGET_MOVES = 0.2  # Å; a search involves its target where the target goes further than this
 LABELS = ("all", "target", "connected")
@@ -47,6 +49,7 @@ def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
         (searches,), mask.
     """
     mask = events[fields.STATUS] == int(Status.CONVERGED)
+    mask = mask & (np.nan_to_num(events[fields.BARRIER]) > 0.0)  # a search may have gone downhill
     if label == "all":
         return mask
     mask = mask & (np.nan_to_num(events[fields.TARGET_DISPLACEMENT]) > TARGET_MOVES)
@@ -154,13 +157,14 @@ def read_columns(path: Path | str) -> dict[str, np.ndarray]:
         return {name: file[fields.EVENTS][name][:] for name in COLUMNS}
 
 
-def read_events(path: Path | str) -> list[Event]:
-    """All events of an events.h5, with the displacements of the atoms that moved."""
+def _read(path: Path | str, rows: slice) -> list[Event]:
     with open_hdf5(path, "events") as file:
-        columns = {name: file[fields.EVENTS][name][:].tolist() for name in COLUMNS}
-        start = file[fields.MOVED][fields.MOVED_START][:]
-        ragged = {name: file[fields.MOVED][name][:] for name in RAGGED}
+        columns = {name: file[fields.EVENTS][name][rows].tolist() for name in COLUMNS}
+        start = file[fields.MOVED][fields.MOVED_START][rows.start : rows.stop + 1]
+        moved = slice(start[0], start[-1])
+        ragged = {name: file[fields.MOVED][name][moved] for name in RAGGED}
     columns[fields.CONNECTED] = [bool(value) for value in columns[fields.CONNECTED]]
+    start = start - start[0]
     return [
         Event(
             **{name: column[k] for name, column in columns.items()},
@@ -168,6 +172,24 @@ def read_events(path: Path | str) -> list[Event]:
         )
         for k in range(len(start) - 1)
     ]
+
+
+def read_events(path: Path | str) -> list[Event]:
+    """All events of an events.h5, with the displacements of the atoms that moved."""
+    return _read(path, slice(0, len(read_columns(path)[fields.ATOM])))
+
+
+def read_event(path: Path | str, atom: int, search: int) -> Event:
+    """One event of an events.h5.
+
+    Raises:
+        InputError: the file has no such search.
+    """
+    columns = read_columns(path)
+    row = np.flatnonzero((columns[fields.ATOM] == atom) & (columns[fields.SEARCH] == search))
+    if not len(row):
+        raise InputError(f"{path}: atom {atom}, search {search}: there is no such search")
+    return _read(path, slice(int(row[0]), int(row[0]) + 1))[0]
 
 
 def merge_events(paths: list[Path], output: Path) -> None:

@@ -44,13 +44,23 @@ class LanczosBatch:
         dimension: coordinates of a search.
         vectors: most vectors in a basis.
         tolerance: relative change of the eigenvalue at which an iteration ends.
+        resolution: absolute change at which it ends in any case, eV/Å².
+        device: where the bases live; on a processor they are extended by compiled code.
     """
 
     def __init__(
-        self, size: int, dimension: int, *, vectors: int, tolerance: float, device: torch.device
+        self,
+        size: int,
+        dimension: int,
+        *,
+        vectors: int,
+        tolerance: float,
+        resolution: float = 0.0,
+        device: torch.device,
     ):
         real = {"dtype": torch.float64, "device": device}
-        self._vectors, self._tolerance = vectors, tolerance
+        self._vectors, self._tolerance, self._resolution = vectors, tolerance, resolution
+        self.compiled = device.type == "cpu"
         self.basis = torch.zeros(size, vectors, dimension, **real)
         self._diagonal = torch.zeros(size, vectors, **real)
         self._off_diagonal = torch.zeros(size, vectors, **real)
@@ -80,10 +90,10 @@ class LanczosBatch:
         done = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
         value = torch.zeros(len(rows), dtype=product.dtype, device=rows.device)
         vector = torch.zeros_like(product)
-        if self.basis.device.type == "cpu":
+        if self.compiled:
             state = (self.basis, self._diagonal, self._off_diagonal, self._eigenvalue, self._count)
             arrays = (*state, rows, product.contiguous(), limit, done, value, vector)
-            _extend_rows(*(array.numpy() for array in arrays), self._tolerance)
+            _extend_rows(*(array.numpy() for array in arrays), self._tolerance, self._resolution)
             return done, value, vector
         counts = self._count[rows]
         for count in torch.unique(counts).tolist():
@@ -112,7 +122,8 @@ class LanczosBatch:
             rest = rest - (overlap.unsqueeze(-1) * basis).sum(1)
         length = dot(rest, rest).sqrt()
         previous = self._eigenvalue[rows]
-        change = (value - previous).abs() <= self._tolerance * value.abs()
+        enough = (self._tolerance * value.abs()).clamp(min=self._resolution)
+        change = (value - previous).abs() <= enough
         done = (change & (count > 0)) | (length < 1e-8)
         if count + 1 == self._vectors:
             done = torch.ones_like(done)
@@ -140,10 +151,22 @@ def _add_multiple(a, factor, b):
 
 @njit(cache=True, error_model="numpy")
 def _extend_rows(
-    basis, diagonal, off, eigenvalue, counts, rows, product, limit, done, value, vector, tolerance
+    basis,
+    diagonal,
+    off,
+    eigenvalue,
+    counts,
+    rows,
+    product,
+    limit,
+    done,
+    value,
+    vector,
+    tolerance,
+    resolution,
 ):
     """What `_extend_equal` does, on a processor: row by row, with the row's basis in the cache."""
-    most, dimension = basis.shape[1:]
+    most = basis.shape[1]
     for k in range(len(rows)):
         row = rows[k]
         count = counts[row]
@@ -157,7 +180,8 @@ def _extend_rows(
                 matrix[x, x + 1] = matrix[x + 1, x] = off[row, x]
         values, vectors = np.linalg.eigh(matrix)
         value[k] = values[0]
-        change = abs(values[0] - eigenvalue[row]) <= tolerance * abs(values[0])
+        enough = max(resolution, tolerance * abs(values[0]))
+        change = abs(values[0] - eigenvalue[row]) <= enough
         eigenvalue[row] = values[0]
         for _ in range(2):
             for x in range(count + 1):

@@ -19,8 +19,8 @@ from symgnn.errors import InputError
 GROUPS = 4  # near pairs of two free atoms, near of a free and a frozen one, and far ones likewise
 BLOCK = 256  # candidates at a time
 CANDIDATE_SKIN = 2.0  # Å
-INDEX, KIND = np.uint16, np.uint8  # narrow, as the lists of many regions share the cache
-MOST_SITES, MOST_ELEMENTS = 1 << 16, 11  # what these and a kind's two bits of more can count
+KIND = np.uint8
+MOST_ELEMENTS = 11  # twice their pairs, plus one, is a KIND
 
 
 class Candidates(NamedTuple):
@@ -32,8 +32,8 @@ class Candidates(NamedTuple):
     group: np.ndarray  # (candidates,), written: which group, GROUPS or more if out of reach
 
 
-def _empty_candidates(capacity: int) -> Candidates:
-    index = np.zeros((2, capacity + LANES), dtype=INDEX)
+def _empty_candidates(capacity: int, index_type: type) -> Candidates:
+    index = np.zeros((2, capacity + LANES), dtype=index_type)
     return Candidates(*index, *np.zeros((2, capacity + LANES), dtype=KIND))
 
 
@@ -136,8 +136,8 @@ def furthest(position, listed):
     return longest
 
 
-def _empty_pairs(capacity: int) -> Pairs:
-    index = np.zeros((3, capacity + LANES), dtype=INDEX)
+def _empty_pairs(capacity: int, index_type: type) -> Pairs:
+    index = np.zeros((3, capacity + LANES), dtype=index_type)
     return Pairs(*index, *np.zeros((2, capacity + LANES), dtype=KIND), near=0, total=0)
 
 
@@ -157,17 +157,16 @@ class PairList:
         reached: owners on which the free atoms lay, or laid, density.
 
     Raises:
-        InputError: there are more sites or elements than the list can count.
+        InputError: the potential has more elements than the list can count.
     """
 
     def __init__(self, region: Region, tables: PackedTables, skin: float):
         self._region, self._skin = region, skin
         self._elements = len(tables.pair)
-        if len(region.site_owner) > MOST_SITES or self._elements > MOST_ELEMENTS:
-            raise InputError(
-                f"radius: {len(region.site_owner)} atoms and images around the region, "
-                f"{self._elements} elements: must be at most {MOST_SITES} and {MOST_ELEMENTS}"
-            )
+        if self._elements > MOST_ELEMENTS:
+            raise InputError(f"{self._elements} elements: must be at most {MOST_ELEMENTS}")
+        # Narrow where that suffices, as the lists of many regions share the cache.
+        self._index = np.uint16 if len(region.site_owner) < 1 << 16 else np.int32
         # Where the densities are symmetric, one table of two serves both orders of the elements.
         kind = np.arange(self._elements**2, dtype=KIND).reshape(self._elements, self._elements)
         self._kind_of = np.minimum(kind, kind.T) if tables.symmetric else kind
@@ -178,11 +177,11 @@ class PairList:
         self._reach = tables.pair_reach + skin + CANDIDATE_SKIN
         distance = np.linalg.norm(region.site_position(region.position), axis=1)
         self._site_distance = np.maximum.accumulate(distance[region.free :])
-        self._candidates, self._count = _empty_candidates(0), 0
+        self._candidates, self._count = _empty_candidates(0, self._index), 0
         self._found_at = np.full_like(region.position, np.inf)
         self._listed_at = self._found_at
         self._is_reached = np.arange(len(region.owners)) < region.free
-        self._memory = _empty_pairs(0)
+        self._memory = _empty_pairs(0, self._index)
         self.pairs = self._memory
         self.reached = np.arange(region.free, dtype=np.int32)
 
@@ -210,7 +209,7 @@ class PairList:
         _sort_candidates(site, self._candidates, self._count, self._near2, self._far2, number)
         total, near = int(number.sum()), int(number[:2].sum())
         if total + LANES > len(self._memory.first):
-            self._memory = _empty_pairs(total + total // 8)
+            self._memory = _empty_pairs(total + total // 8, self._index)
         chosen = np.empty(self._count + 1, dtype=np.int32)
         owner = self._region.site_owner
         _fill_pairs(self._candidates, self._count, owner, self._elements, chosen, self._memory)
@@ -227,10 +226,17 @@ class PairList:
         outer = np.linalg.norm(region.position, axis=1) + self._reach.max() + moved
         last = region.free + np.searchsorted(self._site_distance, outer)
         place = np.ascontiguousarray(site.reshape(-1, 4)[:, :3].T)
-        arguments = (place, region.site_owner, region.owner_species, last, self._reach**2, self._kind_of)
+        arguments = (
+            place,
+            region.site_owner,
+            region.owner_species,
+            last,
+            self._reach**2,
+            self._kind_of,
+        )
         count = _find_candidates(*arguments, self._candidates)
         if count + LANES > len(self._candidates.first):
-            self._candidates = _empty_candidates(count + count // 8)
+            self._candidates = _empty_candidates(count + count // 8, self._index)
             _find_candidates(*arguments, self._candidates)
         self._count = count
         self._found_at = position.copy()

@@ -5,6 +5,7 @@ that the free atoms lay on them changes, so that the force on a free atom is exa
 periodic structure would give.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +51,48 @@ class Region:
         return place
 
 
+def whole(atoms: Atoms, *, reach: float, species: np.ndarray) -> Region:
+    """The region in which every atom of a structure is free, in the structure's order.
+
+    Args:
+        atoms: periodic structure.
+        reach: how far around the cell images are gathered, Å.
+        species: (atoms,), element numbers in the tables.
+    """
+    cell = atoms.cell.array
+    fractional = (atoms.positions @ np.linalg.inv(cell)) % 1.0
+    center = np.full(3, 0.5) @ cell
+    position = fractional @ cell - center
+    images, indices, offsets = [], [], []
+    for shift, near in _images(fractional, cell, reach):
+        if shift.any():
+            images.append(position[near] + shift @ cell)
+            indices.append(near)
+            offsets.append(np.broadcast_to(shift @ cell, (len(near), 3)))
+    order = np.argsort(np.linalg.norm(np.concatenate(images), axis=1), kind="stable")
+    everyone = np.arange(len(atoms))
+    return Region(
+        target=0,
+        atoms=everyone,
+        position=position,
+        owners=everyone,
+        owner_species=species.astype(np.int32),
+        site_owner=np.concatenate([everyone, np.concatenate(indices)[order]]).astype(np.int32),
+        site_offset=np.concatenate([np.zeros((len(atoms), 3)), np.concatenate(offsets)[order]]),
+    )
+
+
+def _images(
+    fractional: np.ndarray, cell: np.ndarray, reach: float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Shifts of the cell, and which atoms they bring within reach of it."""
+    margin = reach * np.linalg.norm(np.linalg.inv(cell), axis=0)
+    shifts = [np.arange(-np.ceil(m), np.ceil(m) + 1) for m in margin]
+    for shift in np.array(np.meshgrid(*shifts)).reshape(3, -1).T:
+        moved = fractional + shift
+        yield shift, np.flatnonzero(((moved > -margin) & (moved < 1.0 + margin)).all(axis=1))
+
+
 class Surroundings:
     """Finds the atoms and images around any atom of a structure.
 
@@ -65,16 +108,10 @@ class Surroundings:
         self._radius, self._outer = radius, radius + reach
         self._species = species
         cell = atoms.cell.array
-        inverse = np.linalg.inv(cell)
-        fractional = (atoms.positions @ inverse) % 1.0
-        heights = 1.0 / np.linalg.norm(inverse, axis=0)
-        margin = self._outer / heights
-        shifts = [np.arange(-np.ceil(m), np.ceil(m) + 1) for m in margin]
+        fractional = (atoms.positions @ np.linalg.inv(cell)) % 1.0
         images, indices = [], []
-        for shift in np.array(np.meshgrid(*shifts)).reshape(3, -1).T:
-            moved = fractional + shift
-            near = np.flatnonzero(((moved > -margin) & (moved < 1.0 + margin)).all(axis=1))
-            images.append(moved[near] @ cell)
+        for shift, near in _images(fractional, cell, self._outer):
+            images.append((fractional[near] + shift) @ cell)
             indices.append(near)
         self._position = fractional @ cell
         self._image_position = np.concatenate(images)

@@ -1,8 +1,9 @@
 """Run ARTn searches of one structure and return what they found, one record a search."""
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +15,8 @@ from symgnn.barriers.engines import Engine, OpenSearch
 from symgnn.structures import structure_hash
 
 MOVED = 0.1  # Å; atoms that go further from start to saddle or final minimum are kept
+CHECK_EVALUATIONS = 200  # most force calls of the full system to confirm a saddle
+CHECK_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,98 @@ class Event:
     moved_atoms: np.ndarray  # (moved,)
     saddle_displacement: np.ndarray  # (moved, 3), Å
     final_displacement: np.ndarray  # (moved, 3), Å
+    region_barrier: float = float("nan")
+    full_evaluations: int = 0  # of the full system, to confirm the saddle; 0 where not asked for
 
 
 def push_generator(seed: int, structure: str, atom: int, search: int) -> np.random.Generator:
     """The random numbers of one search, which depend on these four and on nothing else."""
     key = hashlib.sha256(f"{seed}/{structure}/{atom}/{search}".encode()).digest()[:16]
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key, dtype="<u8")))
+
+
+class Batch:
+    """Rows of ARTn and where their forces come from.
+
+    Args:
+        protocol: the numbers that define a search.
+        size: rows that advance together.
+        capacity: most atoms of a row.
+    """
+
+    def __init__(self, protocol: Protocol, size: int, capacity: int):
+        self.artn = Artn(protocol, size, capacity)
+        self._free = list(range(size))
+        self._forces: dict[int, OpenSearch] = {}
+
+    def __len__(self) -> int:
+        return len(self._forces)
+
+    @property
+    def full(self) -> bool:
+        """Whether every row is taken."""
+        return not self._free
+
+    def take(self, forces: OpenSearch) -> int:
+        """A free row, from now on with these forces."""
+        row = self._free.pop()
+        self._forces[row] = forces
+        return row
+
+    def round(self) -> list[int]:
+        """One force call for each row that is under way; returns the rows that ended."""
+        rows = self.artn.active()
+        trial = self.artn.trial.numpy()
+        energy, inside = np.empty(len(rows)), np.empty(len(rows), dtype=bool)
+        force = np.zeros((len(rows), trial.shape[1]))
+        for k, row in enumerate(rows.tolist()):
+            forces = self._forces[row]
+            length = 3 * len(forces.atoms)
+            energy[k], found = forces(trial[row, :length].reshape(-1, 3))
+            force[k, :length].reshape(-1, 3)[:] = found
+            inside[k] = forces.inside
+        self.artn.receive(rows, *map(torch.from_numpy, (energy, force, inside)))
+        return sorted(set(self._forces) - set(self.artn.active().tolist()))
+
+    def leave(self, row: int) -> None:
+        """Make a row free again."""
+        del self._forces[row]
+        self._free.append(row)
+
+    def vectors(self, row: int, of: torch.Tensor) -> np.ndarray:
+        """A row of the state, (atoms, 3)."""
+        return of[row, : 3 * len(self._forces[row].atoms)].view(-1, 3).numpy().copy()
+
+    def atoms(self, row: int) -> np.ndarray:
+        """Indices of a row's free atoms in the structure."""
+        return self._forces[row].atoms
+
+
+@dataclass(frozen=True)
+class _Unchecked:
+    """A saddle of a region that the full system has not confirmed yet."""
+
+    event: Event
+    atoms: np.ndarray  # (free,)
+    saddle: np.ndarray  # (free, 3), Å, from the start
+    final: np.ndarray  # (free, 3), Å, from the start
+    mode: np.ndarray  # (free, 3)
+
+
+def _motion(
+    target: int, atoms: np.ndarray, saddle: np.ndarray, final: np.ndarray
+) -> dict[str, object]:
+    """What an event tells about displacements (atoms, 3) to its saddle and final minimum."""
+    way = np.linalg.norm(saddle, axis=1)
+    moved = np.flatnonzero((way > MOVED) | (np.linalg.norm(final, axis=1) > MOVED))
+    moved = moved[np.argsort(atoms[moved])]
+    return {
+        "displacement_max": float(way.max()),
+        "target_displacement": float(way[atoms == target][0]),
+        "moved_atoms": atoms[moved],
+        "saddle_displacement": saddle[moved],
+        "final_displacement": final[moved],
+    }
 
 
 class Searches:
@@ -52,13 +141,19 @@ class Searches:
         engine: where forces come from.
         protocol: the numbers that define a search.
         seed: of the pushes.
+        check: confirm every saddle on the full periodic structure.
     """
 
-    def __init__(self, atoms: Atoms, engine: Engine, *, protocol: Protocol, seed: int):
+    def __init__(
+        self, atoms: Atoms, engine: Engine, *, protocol: Protocol, seed: int, check: bool = True
+    ):
         self._atoms, self._engine, self._protocol, self._seed = atoms, engine, protocol, seed
         self._structure = structure_hash(atoms)
-        self._artn = Artn(protocol, engine.batch, engine.capacity)
-        self._open: dict[int, tuple[int, int, OpenSearch]] = {}
+        self._check = check
+        self.searching = Batch(protocol, engine.batch, engine.capacity)
+        strict = replace(protocol, saddle_evaluations=CHECK_EVALUATIONS)
+        self.checking = Batch(strict, min(CHECK_BATCH, engine.batch), len(atoms) if check else 0)
+        self._tasks: dict[int, tuple[int, int]] = {}
 
     def run(
         self,
@@ -74,22 +169,31 @@ class Searches:
         them to the same end.
         """
         waiting = iter(tasks)
-        self._admit(waiting, range(self._engine.batch))
-        while self._open and not stop():
-            self._round()
+        unchecked: deque[_Unchecked] = deque()
+        self._admit(waiting)
+        while self.searching and not stop():
+            for row in self.searching.round():
+                found = self._found(row)
+                self.searching.leave(row)
+                if self._check and found.event.status == Status.CONVERGED:
+                    unchecked.append(found)
+                else:
+                    yield found.event
             between()
-            idle = sorted(set(self._open) - set(self._artn.active().tolist()))
-            for row in idle:
-                yield self._event(row)
-                del self._open[row]
-            self._admit(waiting, idle)
+            self._admit(waiting)
+            if len(unchecked) >= CHECK_BATCH or not self.searching:
+                yield from self._confirm(unchecked, between, stop)
 
-    def _admit(self, waiting: Iterator[tuple[int, int]], rows: Iterable[int]) -> None:
-        for row, (atom, search) in zip(rows, waiting, strict=False):
-            forces = self._engine.open(atom)
-            push = torch.from_numpy(self._push(forces, atom, search))
-            self._artn.admit(row, torch.from_numpy(np.array(forces.position)), push)
-            self._open[row] = (atom, search, forces)
+    def _admit(self, waiting: Iterator[tuple[int, int]]) -> None:
+        while not self.searching.full:
+            task = next(waiting, None)
+            if task is None:
+                return
+            forces = self._engine.open(task[0])
+            push = torch.from_numpy(self._push(forces, *task))
+            row = self.searching.take(forces)
+            self.searching.artn.admit(row, torch.from_numpy(np.array(forces.position)), push)
+            self._tasks[row] = task
 
     def _push(self, forces: OpenSearch, atom: int, search: int) -> np.ndarray:
         """Gaussian displacements of the target and its neighbours, nearest first."""
@@ -104,52 +208,87 @@ class Searches:
             push -= push.mean(axis=0)  # with no atom frozen, the structure would drift as a whole
         return push
 
-    def _round(self) -> None:
-        """One force call for each search that is under way."""
-        rows = self._artn.active()
-        trial = self._artn.trial.numpy()
-        energy, inside = np.empty(len(rows)), np.empty(len(rows), dtype=bool)
-        force = np.zeros((len(rows), trial.shape[1]))
-        for k, row in enumerate(rows.tolist()):
-            forces = self._open[row][2]
-            length = 3 * len(forces.atoms)
-            energy[k], found = forces(trial[row, :length].reshape(-1, 3))
-            force[k, :length].reshape(-1, 3)[:] = found
-            inside[k] = forces.inside
-        self._artn.receive(rows, *map(torch.from_numpy, (energy, force, inside)))
+    def _confirm(
+        self, unchecked: deque[_Unchecked], between: Callable[[], None], stop: Callable[[], bool]
+    ) -> Iterator[Event]:
+        """Look for each saddle on the full periodic structure, starting at the region's."""
+        batch, artn = self.checking, self.checking.artn
+        started: dict[int, _Unchecked] = {}
+        while (unchecked or batch) and not stop():
+            while unchecked and not batch.full:
+                found = unchecked.popleft()
+                forces = self._engine.open_whole()
+                minimum = np.array(forces.position)
+                saddle, mode = minimum.copy(), np.zeros_like(minimum)
+                saddle[found.atoms] += found.saddle
+                mode[found.atoms] = found.mode
+                row = batch.take(forces)
+                artn.admit_saddle(row, *map(torch.from_numpy, (minimum, saddle, mode)))
+                started[row] = found
+            for row in batch.round():
+                yield self._confirmed(started.pop(row), row)
+                batch.leave(row)
+            between()
 
-    def _event(self, row: int) -> Event:
-        atom, search, forces = self._open[row]
-        artn, free = self._artn, len(forces.atoms)
-        shape = (free, 3)
+    def _confirmed(self, found: _Unchecked, row: int) -> Event:
+        """The event with what the full system says of its saddle."""
+        batch, artn = self.checking, self.checking.artn
+        event = replace(found.event, full_evaluations=int(artn.evaluations[row]))
+        if int(artn.status[row]) != Status.CONVERGED:
+            return self._without_saddle(event, Status.NOT_CONFIRMED)
+        everyone = batch.atoms(row)
+        final = np.zeros((len(everyone), 3))
+        final[found.atoms] = found.final
+        saddle = batch.vectors(row, artn.saddle) - batch.vectors(row, artn.minimum)
+        return replace(
+            event,
+            barrier=float(artn.barrier[row]),
+            curvature=float(artn.curvature[row]),
+            force_max=float(artn.force_max[row]),
+            **_motion(event.atom, everyone, saddle, final),
+        )
 
-        def displacement(of: torch.Tensor) -> np.ndarray:
-            return (of[row] - artn.minimum[row])[: 3 * free].view(shape).numpy().copy()
+    @staticmethod
+    def _without_saddle(event: Event, status: Status) -> Event:
+        nan, none = float("nan"), np.zeros((0, 3))
+        return replace(
+            event,
+            status=int(status),
+            barrier=nan,
+            curvature=nan,
+            force_max=nan,
+            final_energy=nan,
+            connected=False,
+            displacement_max=nan,
+            target_displacement=nan,
+            moved_atoms=none[:, 0].astype(int),
+            saddle_displacement=none,
+            final_displacement=none,
+        )
 
-        status = Status(int(artn.status[row]))
-        converged = status == Status.CONVERGED
-        connected = converged and bool(artn.connected[row])
-        saddle = displacement(artn.saddle) if converged else np.zeros(shape)
-        final = displacement(artn.final) if connected else np.zeros(shape)
-        way = np.linalg.norm(saddle, axis=1)
-        moved = np.flatnonzero((way > MOVED) | (np.linalg.norm(final, axis=1) > MOVED))
-        moved = moved[np.argsort(forces.atoms[moved])]
-        nan = float("nan")
-        return Event(
+    def _found(self, row: int) -> _Unchecked:
+        """What the search of a row found in its region."""
+        artn, batch = self.searching.artn, self.searching
+        atom, search = self._tasks.pop(row)
+        atoms, minimum = batch.atoms(row), batch.vectors(row, artn.minimum)
+        saddle = batch.vectors(row, artn.saddle) - minimum
+        connected = bool(artn.connected[row])
+        final = batch.vectors(row, artn.final) - minimum if connected else np.zeros_like(saddle)
+        event = Event(
             atom=atom,
             search=search,
-            status=int(status),
+            status=int(artn.status[row]),
             barrier=float(artn.barrier[row]),
+            region_barrier=float(artn.barrier[row]),
             curvature=float(artn.curvature[row]),
             force_max=float(artn.force_max[row]),
             final_energy=float(artn.final_energy[row]),
             connected=connected,
-            displacement_max=float(way.max()) if converged else nan,
-            target_displacement=float(way[forces.atoms == atom][0]) if converged else nan,
             force_evaluations=int(artn.evaluations[row]),
             saddle_evaluations=int(artn.saddle_evaluations[row]),
             lanczos_evaluations=int(artn.lanczos_evaluations[row]),
-            moved_atoms=forces.atoms[moved],
-            saddle_displacement=saddle[moved],
-            final_displacement=final[moved],
+            **_motion(atom, atoms, saddle, final),
         )
+        if event.status != Status.CONVERGED:
+            event = self._without_saddle(event, Status(event.status))
+        return _Unchecked(event, atoms, saddle, final, batch.vectors(row, artn.mode))

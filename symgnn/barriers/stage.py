@@ -109,6 +109,7 @@ def search_barriers(
     protocol: Protocol,
     radius: float,
     engine: str,
+    check: bool,
     label: str,
     budget: TimeBudget,
     communicator: MPI.Comm = MPI.COMM_WORLD,
@@ -128,6 +129,7 @@ def search_barriers(
         protocol: the numbers that define a search.
         radius: of the free region, Å; without meaning for engine lammps.
         engine: auto, region or lammps.
+        check: confirm every saddle on the full periodic system.
         label: which searches `barrier_mean` counts.
         budget: stop in time.
         communicator: the MPI ranks.
@@ -138,7 +140,7 @@ def search_barriers(
     """
     torch.set_num_threads(1)
     source = make_engine(engine, atoms, potential, radius=radius)
-    runner = Searches(atoms, source, protocol=protocol, seed=seed)
+    runner = Searches(atoms, source, protocol=protocol, seed=seed, check=check)
     if communicator.rank > 0:
         pool.run(runner, [], record=_nowhere, stop=budget.exhausted, communicator=communicator)
         return
@@ -148,6 +150,7 @@ def search_barriers(
         "seed": seed,
         "engine": type(source).__name__,
         "radius": radius,
+        "check": check,
         "protocol": vars(protocol),
         "code": stage_hash("barriers"),
     }

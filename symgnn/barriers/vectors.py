@@ -244,9 +244,7 @@ def square_distances(typing_context, atoms, first, second, begin, squares, at):
                 )
                 for n in (0, 2)
             )
-            part = builder.shuffle_vector(
-                low, high, ir.Constant(mask, [0, 1, 8, 9, 4, 5, 12, 13])
-            )
+            part = builder.shuffle_vector(low, high, ir.Constant(mask, [0, 1, 8, 9, 4, 5, 12, 13]))
             total = part if total is None else builder.fadd(total, part)
         at = context.cast(builder, arguments[5], kinds[5], types.intp)
         pointer = _element(context, builder, kinds[4], arguments[4], types.intp, at)

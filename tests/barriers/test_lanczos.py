@@ -15,11 +15,18 @@ def hessians() -> torch.Tensor:
     return matrix + matrix.mT
 
 
-def iterate(matrix: torch.Tensor, start: torch.Tensor, vectors: int, tolerance: float):
+def iterate(
+    matrix: torch.Tensor,
+    start: torch.Tensor,
+    vectors: int,
+    tolerance: float,
+    compiled: bool = True,
+):
     rows = torch.arange(len(matrix))
     batch = LanczosBatch(
         len(matrix), DIMENSION, vectors=vectors, tolerance=tolerance, device=torch.device("cpu")
     )
+    batch.compiled = compiled
     batch.start(rows, start)
     values = torch.zeros(len(matrix), dtype=torch.float64)
     eigenvectors = torch.zeros(len(matrix), DIMENSION, dtype=torch.float64)
@@ -32,9 +39,10 @@ def iterate(matrix: torch.Tensor, start: torch.Tensor, vectors: int, tolerance: 
     return values, eigenvectors
 
 
-def test_a_full_basis_gives_the_exact_eigenpair() -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_full_basis_gives_the_exact_eigenpair(compiled: bool) -> None:
     matrix, start = hessians(), torch.ones(SIZE, DIMENSION, dtype=torch.float64)
-    value, vector = iterate(matrix, start, vectors=DIMENSION, tolerance=0.0)
+    value, vector = iterate(matrix, start, DIMENSION, tolerance=0.0, compiled=compiled)
     expected = np.linalg.eigvalsh(matrix.numpy())[:, 0]
     np.testing.assert_allclose(value, expected, rtol=1e-12)
     residual = (matrix @ vector.unsqueeze(-1)).squeeze(-1) - value.unsqueeze(-1) * vector
@@ -60,3 +68,12 @@ def test_padding_does_not_change_the_eigenpair(size: int) -> None:
     value, vector = lowest_eigenpair(matrix)
     np.testing.assert_allclose(value, np.linalg.eigvalsh(matrix.numpy())[:, 0], atol=1e-12)
     np.testing.assert_allclose(vector.norm(dim=-1), 1.0, atol=1e-12)
+
+
+def test_compiled_and_tensor_code_end_alike() -> None:
+    matrix, start = hessians(), torch.ones(SIZE, DIMENSION, dtype=torch.float64)
+    compiled = iterate(matrix, start, vectors=9, tolerance=0.02)
+    tensors = iterate(matrix, start, vectors=9, tolerance=0.02, compiled=False)
+    np.testing.assert_allclose(compiled[0], tensors[0], rtol=1e-11)
+    same = (compiled[1] * tensors[1]).sum(-1).abs()
+    np.testing.assert_allclose(same, 1.0, atol=1e-11)  # but for the sign

@@ -1,0 +1,58 @@
+"""One event as three structures for viewers: minimum, saddle point and final minimum."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.io import write
+
+from symgnn import fields
+from symgnn.barriers.artn import Status
+from symgnn.barriers.events import read_event
+from symgnn.errors import InputError
+from symgnn.files import atomic_path, open_hdf5
+from symgnn.structures import structure_hash
+
+
+def export_event(atoms: Atoms, events: Path, choice: str, output: Path) -> None:
+    """Write an event of events.h5 as an extended XYZ of three frames.
+
+    Each frame has the displacement from the minimum (Å) of every atom and which atom is the
+    target; its energy is that above the minimum, eV. Where the start is not one of the saddle's
+    two minima, there is no third frame.
+
+    Args:
+        atoms: the structure that was searched.
+        events: events.h5 of it.
+        choice: `atom:search`, two numbers.
+        output: the extended XYZ file to write.
+
+    Raises:
+        InputError: the events are of another structure, or there is no such saddle.
+    """
+    parts = re.fullmatch(r"(\d+):(\d+)", choice)
+    if parts is None:
+        raise InputError(f"export: {choice!r}: must be atom:search, such as 12:3")
+    with open_hdf5(events, "events") as file:
+        if file.attrs["structure_hash"] != structure_hash(atoms):
+            raise InputError(f"{events}: structure_hash: of another structure than the one given")
+    event = read_event(events, int(parts[1]), int(parts[2]))
+    if event.status != Status.CONVERGED:
+        raise InputError(f"export: {choice}: this search found no saddle point")
+    names = ["minimum", "saddle point"] + ["final minimum"] * event.connected
+    nothing = np.zeros_like(event.saddle_displacement)
+    ways = [nothing, event.saddle_displacement, event.final_displacement]
+    energies = [0.0, event.barrier, event.final_energy]
+    frames = []
+    for name, way, energy in zip(names, ways, energies, strict=False):
+        frame = Atoms(atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        displacement = np.zeros_like(atoms.positions)
+        displacement[event.moved_atoms] = way
+        frame.positions += displacement
+        frame.arrays["displacement"] = displacement
+        frame.arrays["target"] = (np.arange(len(atoms)) == event.atom).astype(int)
+        frame.info = {"frame": name, "energy_above_minimum": energy, fields.ATOM: event.atom}
+        frames.append(frame)
+    with atomic_path(output) as path:
+        write(path, frames, format="extxyz")
