@@ -55,6 +55,8 @@ def write_shear(
         rows, arrays, record: from `shear.shear`.
     """
     columns = {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
+    for path in snapshot_folder(output).glob("strain-*.xyz"):
+        path.unlink()  # of an earlier run, perhaps at other strains
     for strain, positions, cell in zip(
         arrays[fields.SNAPSHOT_STRAIN], arrays[fields.POSITION], arrays[fields.CELL], strict=True
     ):

@@ -122,6 +122,8 @@ def test_two_ranks_stop_and_continue_the_same_path(potential, tmp_path):
 def test_command_writes_curve_and_structures(potential, tmp_path):
     write_structure(tmp_path / "glass.xyz", crystal(0.1))
     output = tmp_path / "shear.h5"
+    snapshot_folder(output).mkdir()
+    (snapshot_folder(output) / "strain-0.0150.xyz").write_text("of an earlier run")
     options = ["--strain=0.02", "--step=0.005", f"--potential={potential}", "-o", str(output)]
     result = CliRunner().invoke(app, ["shear", str(tmp_path / "glass.xyz"), *options])
     assert result.exit_code == 0, result.output
