@@ -2,8 +2,8 @@
 
     python docs/glasses_figures.py FOLDER
 
-FOLDER holds <glass>.json and <glass>.thermo.csv of the study, published-<name>.json of the
-structures to compare with (analysed the same way), and <glass>.shear.h5. Needs matplotlib.
+FOLDER holds <glass>.json and <glass>.thermo.csv of the study, published-train4.json (that structure
+described by `symgnn analyse` too), and <glass>.shear.h5. Needs matplotlib.
 """
 
 import json
@@ -13,51 +13,50 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from symgnn.analysis.radial import first_peak
 from symgnn.analysis.record import read_record
 from symgnn.analysis.trend import rate_trend
-from symgnn.shear.plasticity import plastic_drops
+from symgnn.report.references import read_references
+from symgnn.shear.plasticity import plastic_drops, shear_modulus
 from symgnn.shear.storage import read_shear
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 COLORS = {"ours": "#2f5d8a", "published": "#c77f1a"}
-# Rates of the published structures are not stated; the order of their energies suggests these.
-SUGGESTED_RATES = {"train4": 1e13, "train3": 1e12, "train2": 1e11, "train0": 1e10, "train1": 1e10}
+PAIRS = ("Cu-Cu", "Cu-Zr", "Zr-Zr")
+LIKE_TRAIN4 = 1e13  # K/s, the rate that its energy suggests
 
 
-def load(folder: Path) -> tuple[dict[str, dict], dict[str, dict]]:
-    """Analyses of our glasses and of the published ones, by name."""
+def load(folder: Path) -> tuple[dict[str, dict], dict]:
+    """Analyses of our glasses by name, and of the published train4."""
     every = {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
-    published = {
-        name.removeprefix("published-"): every.pop(name)
-        for name in list(every)
-        if name.startswith("published-")
-    }
-    return every, published
+    return every, every.pop("published-train4")
 
 
-def draw_rates(ours: dict, published: dict, path: Path) -> None:
+def draw_rates(ours: dict, path: Path) -> None:
     """Energy, density and icosahedra against the cooling rate."""
     figure, panels = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
     keys = (
-        ("energy, eV/atom", lambda one: one["energy_per_atom"]),
-        ("density, atoms/Å³", lambda one: one["density"]),
-        ("full icosahedra, %", lambda one: 100 * one["icosahedra"]["all"]),
+        ("energy, eV/atom", "energy_per_atom", 1),
+        ("density, atoms/Å³", "density", 1),
+        ("full icosahedra, %", "icosahedra", 100),
     )
-    for panel, (title, value) in zip(panels, keys, strict=True):
+    published = [one for one in read_references() if np.isfinite(one.rate)]
+    rates = [one.rate for one in published]
+    for panel, (title, key, scale) in zip(panels, keys, strict=True):
+        values = [one[key]["all"] if key == "icosahedra" else one[key] for one in ours.values()]
         panel.semilogx(
             [one["cooling_rate"] for one in ours.values()],
-            [value(one) for one in ours.values()],
+            scale * np.array(values),
             "o",
             color=COLORS["ours"],
             alpha=0.7,
             label="ours",
         )
-        rates = {name: SUGGESTED_RATES[name] for name in published if name in SUGGESTED_RATES}
         panel.semilogx(
-            list(rates.values()),
-            [value(published[name]) for name in rates],
+            rates,
+            [scale * getattr(one, key) for one in published],
             "s",
             color=COLORS["published"],
             label="published (suggested rate)",
@@ -67,16 +66,20 @@ def draw_rates(ours: dict, published: dict, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def draw_radial(ours: dict, published: dict, path: Path) -> None:
-    """Partial g(r): the mean of our slowest glasses and the published one of the fastest rate."""
+def mean_curve(glasses: list[dict], pair: str) -> tuple[np.ndarray, np.ndarray]:
+    """Distances and the mean g(r) of a pair, each glass by its number of atoms."""
+    weights = [one["atoms"] for one in glasses]
+    g = np.average([one["radial"][pair]["g"] for one in glasses], axis=0, weights=weights)
+    return np.array(glasses[0]["radial"][pair]["distance"]), g
+
+
+def draw_radial(ours: dict, train4: dict, path: Path) -> None:
+    """Partial g(r): the mean of our glasses of train4's rate, and train4's."""
     figure, panels = plt.subplots(1, 3, figsize=(10, 3.0), layout="constrained")
-    slowest = min(one["cooling_rate"] for one in ours.values())
-    chosen = [one for one in ours.values() if one["cooling_rate"] == slowest]
-    for panel, pair in zip(panels, ("Cu-Cu", "Cu-Zr", "Zr-Zr"), strict=True):
-        for label, group in (("ours", chosen), ("published", [published["train4"]])):
-            distance = group[0]["radial"][pair]["distance"]
-            g = np.mean([one["radial"][pair]["g"] for one in group], axis=0)
-            panel.plot(distance, g, color=COLORS[label], lw=1.2, label=label)
+    chosen = [one for one in ours.values() if one["cooling_rate"] == LIKE_TRAIN4]
+    for panel, pair in zip(panels, PAIRS, strict=True):
+        for label, group in (("ours", chosen), ("published", [train4])):
+            panel.plot(*mean_curve(group, pair), color=COLORS[label], lw=1.2, label=label)
         panel.set(xlabel=f"r, Å ({pair})", ylabel="g(r)", xlim=(2, 8))
     panels[0].legend(frameon=False, fontsize=8)
     figure.savefig(path, dpi=110)
@@ -113,42 +116,87 @@ def draw_shear(folder: Path, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def print_tables(folder: Path, ours: dict, published: dict) -> None:
-    """The page's tables in Markdown."""
-    for name, one in {**ours, **published}.items():
-        peaks = [one["radial"][pair] for pair in ("Cu-Cu", "Cu-Zr", "Zr-Zr")]
+def print_row(name: str, atoms: int, *figures: str) -> None:
+    print("| " + " | ".join([name, f"{atoms:,}", *figures]) + " |")
+
+
+def print_glasses(ours: dict) -> None:
+    """The page's table in Markdown: our glasses, then the published structures."""
+    for name, one in ours.items():
+        peaks = [one["radial"][pair] for pair in PAIRS]
         shells = [one["coordination"][pair] for pair in ("Cu-Cu", "Cu-Zr", "Zr-Cu", "Zr-Zr")]
-        cells = [
+        print_row(
             name,
-            f"{one['atoms']}",
+            one["atoms"],
             f"{one['energy_per_atom']:.4f}",
             f"{one['density']:.5f}",
             *(f"{peak['peak_position']:.2f} / {peak['peak_height']:.2f}" for peak in peaks),
             " ".join(f"{number:.1f}" for number in shells),
             f"{100 * one['icosahedra']['all']:.1f}",
             f"{one['glass_transition']:.0f}" if one["glass_transition"] else "",
-            "yes" if one["crystallised"] else "no",
+            f"{one['force_max']:.1e} {1000 * one['pressure_error']:.2f}",
+        )
+        if one["crystallised"]:
+            print(f"{name} has crystallised")
+    for one in sorted(read_references(), key=lambda one: -one.energy_per_atom):
+        shells = [
+            one.coordination[tuple(p.split("-"))] for p in ("Cu-Cu", "Cu-Zr", "Zr-Cu", "Zr-Zr")
         ]
-        print("| " + " | ".join(cells) + " |")
+        print_row(
+            f"published {one.name}",
+            one.atoms,
+            f"{one.energy_per_atom:.4f}",
+            f"{one.density:.5f}",
+            *("{:.2f} / {:.2f}".format(*one.peaks[tuple(pair.split("-"))]) for pair in PAIRS),
+            " ".join(f"{number:.1f}" for number in shells),
+            f"{100 * one.icosahedra:.1f}",
+        )
+
+
+def print_checks(ours: dict, train4: dict) -> None:
+    """Means by rate, trends by decade, and the first peaks beside train4's."""
+    for rate in sorted({one["cooling_rate"] for one in ours.values()}):
+        energies = [o["energy_per_atom"] for o in ours.values() if o["cooling_rate"] == rate]
+        print(f"{rate:g} K/s: {np.mean(energies):.5f} ± {np.std(energies, ddof=1):.5f} eV/atom")
     rate = np.array([one["cooling_rate"] for one in ours.values()])
-    print("energy", rate_trend(rate, np.array([o["energy_per_atom"] for o in ours.values()])))
-    print("density", rate_trend(rate, np.array([o["density"] for o in ours.values()])))
+    for key in ("energy_per_atom", "density"):
+        print(key, rate_trend(rate, np.array([one[key] for one in ours.values()])))
+    alike = [one for one in ours.values() if one["cooling_rate"] == LIKE_TRAIN4]
+    largest = [max(alike, key=lambda one: one["atoms"])]
+    for label, group in (("mean of the rate", alike), ("largest glass", largest)):
+        for pair in PAIRS:
+            position, height = first_peak(*mean_curve(group, pair))
+            theirs, their_height = first_peak(*mean_curve([train4], pair))
+            print(
+                f"{label}, {pair}: {position:.3f} - {theirs:.3f} = {position - theirs:+.3f} Å, "
+                f"{height:.2f} / {their_height:.2f} = {100 * (height / their_height - 1):+.1f} %"
+            )
+
+
+def print_shear(folder: Path) -> None:
+    """Modulus, largest stress and drops of each sheared glass."""
     for file in sorted(folder.glob("*.shear.h5")):
         curve = read_shear(file)
         drops = plastic_drops(curve.strain, curve.stress, curve.energy)
-        print(file.name, len(drops), max(drop.stress for drop in drops), curve.stress.max())
+        print(
+            f"{file.name}: modulus {shear_modulus(curve.strain, curve.stress):.1f} GPa, largest "
+            f"stress {curve.stress.max():.2f} GPa at {curve.strain[curve.stress.argmax()]:.3f}, "
+            f"{len(drops)} drops, the largest {max(drop.stress for drop in drops):.2f} GPa"
+        )
 
 
 def main() -> None:
     """Draw every figure beside this script and print the tables."""
     folder, docs = Path(sys.argv[1]), Path(__file__).parent
-    ours, published = load(folder)
-    draw_rates(ours, published, docs / "glasses-rates.png")
-    draw_radial(ours, published, docs / "glasses-radial.png")
+    ours, train4 = load(folder)
+    draw_rates(ours, docs / "glasses-rates.png")
+    draw_radial(ours, train4, docs / "glasses-radial.png")
     draw_quench(folder, docs / "glasses-quench.png")
     if list(folder.glob("*.shear.h5")):
         draw_shear(folder, docs / "glasses-shear.png")
-    print_tables(folder, ours, published)
+    print_glasses(ours)
+    print_checks(ours, train4)
+    print_shear(folder)
 
 
 if __name__ == "__main__":
