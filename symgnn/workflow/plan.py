@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from symgnn.errors import InputError
+from symgnn.potentials import Potential, check_elements, parse_composition
 
 THREADED = ("omp", "kk", "intel")  # suffixes of LAMMPS that use several threads a rank
 SPLITS = ("train", "validation", "test")
@@ -146,6 +147,19 @@ def list_shards(barriers: Mapping, glasses: Iterable[Glass]) -> dict[str, int]:
     return {
         glass.name: shard_count(chosen_count(selection, glass.atoms), size) for glass in glasses
     }
+
+
+def check_compositions(glasses: Iterable[Glass], potential: Potential) -> None:
+    """Check that compositions add up and that a potential knows their elements.
+
+    Raises:
+        InputError: with the first that does not.
+    """
+    for composition in dict.fromkeys(glass.composition for glass in glasses):
+        try:
+            check_elements(potential, tuple(parse_composition(composition)))
+        except InputError as error:
+            raise InputError(f"config: glasses.ensembles: {composition}: {error}") from None
 
 
 def check_threads(config: Mapping) -> None:

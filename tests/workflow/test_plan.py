@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from symgnn.errors import InputError
+from symgnn.potentials import find_potential
 from symgnn.workflow import costs, plan
 
 ENSEMBLE = {"composition": "Cu64Zr36", "atoms": 500, "cooling_rates": [1e14, 3e13], "samples": 3}
@@ -78,6 +79,21 @@ def test_shards_cover_the_atoms():
 def test_command_options():
     options = {"melt_time": 10.0, "relax_box": True, "trace": False, "seed": 3}
     assert plan.command_options(options) == "--melt-time 10.0 --relax-box --no-trace --seed 3"
+
+
+@pytest.mark.parametrize(
+    ("composition", "message"),
+    [
+        ("Al50Zr50", "Al50Zr50: Cu-Zr_2.eam.fs: element Al: unknown to this potential"),
+        ("Cu64Zr30", "Cu64Zr30: composition: 'Cu64Zr30': the shares sum to 94"),
+    ],
+)
+def test_compositions_that_cannot_be_made_end_the_planning(composition, message):
+    glasses = plan.list_glasses([ENSEMBLE, ENSEMBLE | {"composition": composition}], seed=7)
+    with pytest.raises(InputError, match=f"config: glasses.ensembles: {message}"):
+        plan.check_compositions(glasses.values(), find_potential("Cu-Zr-2009"))
+    others = [glass for glass in glasses.values() if glass.composition != composition]
+    plan.check_compositions(others, find_potential("Cu-Zr-2009"))
 
 
 @pytest.mark.parametrize("stage", ["glasses", "shear"])

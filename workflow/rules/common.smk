@@ -20,6 +20,7 @@ try:
     SHARDS = plan.list_shards(config["barriers"], [GLASSES[glass] for glass in SPLITS])
     plan.check_threads(config)
     POTENTIAL = find_potential(config["potential"])
+    plan.check_compositions(GLASSES.values(), POTENTIAL)
 except InputError as error:
     print(f"symgnn: error: {error}", file=sys.stderr)
     sys.exit(EXIT_BAD_INPUT)
