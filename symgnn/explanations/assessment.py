@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
 from symgnn.explanations import faithfulness, synthetic
@@ -135,21 +134,18 @@ def stability(
     return {name: _plain(bootstrap_mean(column)) for name, column in columns}
 
 
-def known_answer(method: str, seed: int = 0, **options: object) -> dict[str, float]:
-    """Train a small network on labels made from chosen edges, and look for these edges.
+def known_answer(task: synthetic.Task, method: str, **options: object) -> dict[str, float]:
+    """Look for the edges that made the labels of a task.
 
     Args:
+        task: a network that has learned it.
         method: the explainer to test.
-        seed: of the structures and of the network.
         options: of the method.
 
     Returns:
         `correlation` of predictions and labels on a structure not trained on, and `precision`
         at k over its atoms, `random`: what a random ranking would reach.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        task = synthetic.solved_task(seed)
     fields = receptive_fields(task.graph, task.atoms, reach(task.model))
     truth = task.chosen[fields.edge] & (fields.edge_hop == 0)
     found = explain(
@@ -187,6 +183,7 @@ def assess(
     method = str(file.attributes["method"])
     order = np.random.default_rng(seed).permutation(len(file.explanations))[:judged]
     chosen = [file.explanations[k] for k in sorted(order)]
+    task = synthetic.solved_task(seed)
     found: dict[str, object] = {
         "method": method,
         "explained": len(file.explanations),
@@ -194,7 +191,7 @@ def assess(
         "curves": curve_comparison(model, file, chosen, scale=scale, seed=seed),
         "stability": stability(model, file, chosen, **options),
         "known answer": {
-            name: known_answer(name, **(options if name == method else {}))
+            name: known_answer(task, name, **(options if name == method else {}))
             for name in dict.fromkeys((method, OTHER, "removal"))
         },
     }

@@ -17,13 +17,16 @@ def explain(
         "saliency or removal (exact, slow).",
     ),
     seed: int = typer.Option(0, help="Of the random choice and of the first masks."),
-    epochs: int = typer.Option(200, min=1, help="Optimiser steps of GNNExplainer."),
-    learning_rate: float = typer.Option(0.1, help="Of GNNExplainer, in the logit of a weight."),
+    epochs: int = typer.Option(50, min=1, help="Optimiser steps of GNNExplainer."),
+    learning_rate: float = typer.Option(0.2, help="Of GNNExplainer, in the logit of a weight."),
     size_weight: float = typer.Option(
-        0.02, min=0, help="GNNExplainer's penalty on each unit of weight."
+        1.0, min=0, help="GNNExplainer's penalty on the mean weight."
     ),
     entropy_weight: float = typer.Option(
         0.0, min=0, help="GNNExplainer's penalty on the mean entropy of the weights."
+    ),
+    start: float = typer.Option(
+        6.0, help="GNNExplainer's first weights, as a logit: 6 the whole graph, 0 half of it."
     ),
     steps: int = typer.Option(32, min=1, help="Quadrature points of the integrated gradients."),
     reach: int = typer.Option(
@@ -64,6 +67,7 @@ def explain(
         learning_rate=learning_rate,
         size_weight=size_weight,
         entropy_weight=entropy_weight,
+        start=start,
         steps=steps,
         reach=reach,
     )

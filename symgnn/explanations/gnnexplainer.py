@@ -28,16 +28,16 @@ class Optimisation:
     Attributes:
         epochs: steps of Adam.
         learning_rate: of Adam, in the logit of a weight.
-        size_weight: penalty for each unit of weight, squared standardised barrier.
+        size_weight: penalty for the mean weight of a field, squared standardised barrier.
         entropy_weight: penalty for the mean entropy of the weights, squared standardised barrier.
         start: logit of the first weights, to which small random numbers are added. At 6 nearly
             all of every message is there, and edges go as far as they are not missed;
             torch-geometric starts at 0, with half of every message.
     """
 
-    epochs: int = 200
-    learning_rate: float = 0.1
-    size_weight: float = 0.02
+    epochs: int = 50
+    learning_rate: float = 0.2
+    size_weight: float = 1.0
     entropy_weight: float = 0.0
     start: float = 6.0
 
@@ -91,11 +91,11 @@ def _first_logits(fields: Fields, seeds: list[int]) -> torch.Tensor:
 def _penalty(
     mask: torch.Tensor, acts: torch.Tensor, fields: Fields, how: Optimisation
 ) -> torch.Tensor:
-    """Size of the masks, and their entropy averaged over the edges of each field."""
+    """Size and entropy of the masks, averaged over the edges of each field."""
     kept, field = mask[acts], fields.edge_field[acts]
     count = torch.bincount(field, minlength=len(fields))
     entropy = -kept * torch.log(kept + TINY) - (1 - kept) * torch.log(1 - kept + TINY)
-    return how.size_weight * kept.sum() + how.entropy_weight * (entropy / count[field]).sum()
+    return ((how.size_weight * kept + how.entropy_weight * entropy) / count[field]).sum()
 
 
 class _NodeRegression(torch.nn.Module):
@@ -148,6 +148,7 @@ def one_at_a_time(
             epochs=how.epochs,
             lr=how.learning_rate,
             edge_size=how.size_weight,
+            edge_reduction="mean",
             edge_ent=how.entropy_weight,
         ),
         explanation_type="model",

@@ -103,7 +103,15 @@ def explain_structure(
     clear_parts(folder)
 
 
-METHOD_OPTIONS = ("epochs", "learning_rate", "size_weight", "entropy_weight", "steps", "reach")
+METHOD_OPTIONS = (
+    "epochs",
+    "learning_rate",
+    "size_weight",
+    "entropy_weight",
+    "start",
+    "steps",
+    "reach",
+)
 
 
 def assess_file(

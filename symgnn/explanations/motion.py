@@ -93,7 +93,7 @@ def motion_overlap(
         near &= np.isfinite(one.atom_importance)
         way = np.array([displacements[one.atom].get(int(a), 0.0) for a in one.field_atom[near]])
         size, moving = np.abs(one.atom_importance[near]), way > moves
-        percentile = np.argsort(np.argsort(size, kind="stable")) / max(len(size) - 1, 1)
+        percentile = (stats.rankdata(size) - 1) / max(len(size) - 1, 1)
         stratum = (distance[near] / STRATUM).astype(np.int64)
         beyond = float("nan")
         if moving.any() and not moving.all():

@@ -147,11 +147,18 @@ def solved_task(seed: int, *, structures: int = 5, epochs: int = 200) -> Task:
     """Train the adding network on random packings; the last one is kept for the test.
 
     Labels count the edges from Zr to Cu shorter than 3.4 Å.
+
+    Args:
+        seed: of the structures and of the network.
+        structures: how many; all but the last are trained on.
+        epochs: passes over them.
     """
     graphs = [random_packing(1000 * seed + k) for k in range(structures)]
     chosen = [chosen_edges(graph, (40, 29), (0.0, 3.4)) for graph in graphs]
     labels = [counted_edges(*pair) for pair in zip(graphs, chosen, strict=True)]
-    model = AddingNetwork()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AddingNetwork()
     fit(model, graphs[:-1], labels[:-1], epochs=epochs)
     model.requires_grad_(False)
     last = graphs[-1]
