@@ -20,7 +20,7 @@ from ase import Atoms
 
 from symgnn.barriers.artn import Phase, Protocol, Status
 from symgnn.barriers.engines import RegionEngine
-from symgnn.barriers.searches import Batch, Event, Searches
+from symgnn.barriers.searches import Event, Searches
 from symgnn.graphs.published import read_published
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential, find_potential
@@ -55,19 +55,19 @@ class PhaseCount:
         self._receive(rows, *found)
 
 
-class RoundTime:
-    """Processor seconds that a batch takes."""
+class ConfirmTime:
+    """Processor seconds that the confirmation of saddles takes."""
 
-    def __init__(self, batch: Batch):
+    def __init__(self, searches: Searches):
         self.seconds = 0.0
-        self._round = batch.round
-        batch.round = self._timed
+        self._confirm = searches._confirm
+        searches._confirm = self._timed
 
-    def _timed(self) -> list[int]:
+    def _timed(self, *arguments: object) -> list[Event]:
         start = time.process_time()
-        ended = self._round()
+        events = list(self._confirm(*arguments))
         self.seconds += time.process_time() - start
-        return ended
+        return events
 
 
 def print_costs(events: list[Event], calls: Counter[str], seconds: float) -> None:
@@ -172,7 +172,7 @@ def main() -> None:
         seed=0,
         check=not arguments.no_check,
     )
-    count, checks = PhaseCount(searches), RoundTime(searches.checking)
+    count, checks = PhaseCount(searches), ConfirmTime(searches)
     targets = np.random.default_rng(1).choice(len(atoms), arguments.atoms, replace=False)
     start = time.process_time()
     events = list(

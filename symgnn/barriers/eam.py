@@ -52,6 +52,7 @@ class RegionForces:
         workspace: shared by the regions of a core.
         skin: how far beyond their reach pairs are listed, Å.
         travel: how far an atom may go from its start, Å.
+        candidate_skin: how far beyond that candidates for pairs are listed, Å.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class RegionForces:
         workspace: Workspace,
         skin: float,
         travel: float,
+        candidate_skin: float,
     ):
         self._region, self._workspace = region, workspace
         self._travel2 = travel * travel
@@ -80,7 +82,7 @@ class RegionForces:
         site[:, :3] = region.site_offset
         self._site = site.ravel()
         self._moving = np.flatnonzero(region.site_owner < region.free).astype(np.int32)
-        self._pairs = PairList(region, tables, skin)
+        self._pairs = PairList(region, tables, skin, candidate_skin)
         self.inside = True
         self._owners = self._at_start(density[region.owners])
         self._zero = 0.0

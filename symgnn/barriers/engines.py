@@ -16,6 +16,7 @@ from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import EAM_STYLES, Potential, check_elements, read_eam
 
+GROWN = 2.0  # radius of the larger region over that of the searches
 PREPARED = 4  # regions kept for the next searches at the same atom
 
 
@@ -36,11 +37,13 @@ class Engine(Interface):
     capacity: int  # free atoms of the largest region
     batch: int  # searches that may advance together
 
+    confirming: list[int]  # free atoms of the larger systems on which a saddle is found again
+
     def open(self, target: int) -> OpenSearch:
         """Open a search at an atom."""
 
-    def open_whole(self) -> OpenSearch:
-        """Open the whole periodic structure, all atoms free in its order."""
+    def open_larger(self, target: int, step: int) -> OpenSearch:
+        """Open one of the larger systems around an atom; the last one has all atoms free."""
 
 
 class _RegionSearch:
@@ -93,6 +96,11 @@ class RegionEngine:
         self._atoms, self._species = atoms, species
         self._prepared: dict[int, tuple[Region, RegionForces]] = {}
         self._whole: tuple[Region, RegionForces] | None = None
+        reach = tables.cutoff + skin + travel
+        self._grown = Surroundings(atoms, radius=GROWN * radius, reach=reach, species=species)
+        # Where the larger region is a small part of the structure, most of the way is made in it.
+        between = [self._grown.capacity()] if self._grown.expected() < 0.5 * len(atoms) else []
+        self.confirming = [*between, len(atoms)]
 
     def open(self, target: int) -> OpenSearch:
         """Open a search at an atom; the target is the first of its free atoms."""
@@ -103,16 +111,19 @@ class RegionEngine:
         region, forces = self._prepared[target]
         return _RegionSearch(forces.copy(), region.atoms, region.position)
 
-    def open_whole(self) -> OpenSearch:
-        """Open the whole periodic structure, all atoms free in its order."""
+    def open_larger(self, target: int, step: int) -> OpenSearch:
+        """A region of twice the radius, or the whole periodic structure in its own order."""
+        if step < len(self.confirming) - 1:
+            region, forces = self._forces(self._grown.region(target))
+            return _RegionSearch(forces, region.atoms, region.position)
         if self._whole is None:
             reach = self._tables.cutoff + self._skin + self._travel
             region = whole(self._atoms, reach=reach, species=self._species)
-            self._whole = self._forces(region)
+            self._whole = self._forces(region, candidate_skin=5.0)
         region, forces = self._whole
         return _RegionSearch(forces.copy(), region.atoms, region.position)
 
-    def _forces(self, region: Region) -> tuple[Region, RegionForces]:
+    def _forces(self, region: Region, candidate_skin: float = 2.0) -> tuple[Region, RegionForces]:
         forces = RegionForces(
             region,
             self._tables,
@@ -120,6 +131,7 @@ class RegionEngine:
             workspace=self._workspace,
             skin=self._skin,
             travel=self._travel,
+            candidate_skin=candidate_skin,
         )
         return region, forces
 
@@ -147,11 +159,12 @@ class LammpsEngine:
         self._position = atoms.positions.copy()
         self._forces = LammpsForces(atoms, potential)
         self.capacity = len(atoms)
+        self.confirming = [len(atoms)]
 
     def open(self, target: int) -> OpenSearch:
         """Open a search at an atom; all atoms are free, in the order of the structure."""
         return _LammpsSearch(self._forces, self._position)
 
-    def open_whole(self) -> OpenSearch:
-        """The same as `open`."""
-        return self.open(0)
+    def open_larger(self, target: int, step: int) -> OpenSearch:
+        """The same as `open`: all atoms are free already."""
+        return self.open(target)

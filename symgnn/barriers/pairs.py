@@ -18,7 +18,6 @@ from symgnn.errors import InputError
 
 GROUPS = 4  # near pairs of two free atoms, near of a free and a frozen one, and far ones likewise
 BLOCK = 256  # candidates at a time
-CANDIDATE_SKIN = 2.0  # Å
 KIND = np.uint8
 MOST_ELEMENTS = 11  # twice their pairs, plus one, is a KIND
 
@@ -151,6 +150,7 @@ class PairList:
         region: the region.
         tables: the potential.
         skin: how far beyond their reach pairs are listed, Å.
+        candidate_skin: how far beyond that candidates are listed, Å.
 
     Attributes:
         pairs: the list.
@@ -160,8 +160,10 @@ class PairList:
         InputError: the potential has more elements than the list can count.
     """
 
-    def __init__(self, region: Region, tables: PackedTables, skin: float):
-        self._region, self._skin = region, skin
+    def __init__(
+        self, region: Region, tables: PackedTables, skin: float, candidate_skin: float = 2.0
+    ):
+        self._region, self._skin, self._candidate_skin = region, skin, candidate_skin
         self._elements = len(tables.pair)
         if self._elements > MOST_ELEMENTS:
             raise InputError(f"{self._elements} elements: must be at most {MOST_ELEMENTS}")
@@ -174,7 +176,7 @@ class PairList:
             np.where(reach > 0, (reach + skin) ** 2, 0.0).ravel()
             for reach in (tables.density_reach, tables.pair_reach)
         )
-        self._reach = tables.pair_reach + skin + CANDIDATE_SKIN
+        self._reach = tables.pair_reach + skin + candidate_skin
         distance = np.linalg.norm(region.site_position(region.position), axis=1)
         self._site_distance = np.maximum.accumulate(distance[region.free :])
         self._candidates, self._count = _empty_candidates(0, self._index), 0
@@ -203,7 +205,7 @@ class PairList:
         """
         if furthest(position, self._listed_at) <= (0.5 * self._skin) ** 2:
             return False
-        if furthest(position, self._found_at) > (0.5 * CANDIDATE_SKIN) ** 2:
+        if furthest(position, self._found_at) > (0.5 * self._candidate_skin) ** 2:
             self._find(position, site)
         number = np.zeros(GROUPS, dtype=np.int64)
         _sort_candidates(site, self._candidates, self._count, self._near2, self._far2, number)

@@ -105,6 +105,16 @@ class Batch:
         """Indices of a row's free atoms in the structure."""
         return self._forces[row].atoms
 
+    def start(self, row: int) -> np.ndarray:
+        """Positions of a row's atoms at the start, (atoms, 3)."""
+        return np.array(self._forces[row].position)
+
+    def places(self, row: int, atoms: np.ndarray) -> np.ndarray:
+        """Where atoms of the structure stand among those of a row."""
+        own = self._forces[row].atoms
+        order = np.argsort(own)
+        return order[np.searchsorted(own, atoms, sorter=order)]
+
 
 @dataclass(frozen=True)
 class _Unchecked:
@@ -115,6 +125,15 @@ class _Unchecked:
     saddle: np.ndarray  # (free, 3), Å, from the start
     final: np.ndarray  # (free, 3), Å, from the start
     mode: np.ndarray  # (free, 3)
+
+    def spread(self, batch: Batch, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Minimum, saddle and mode among the atoms of a row of a larger system."""
+        minimum = batch.start(row)
+        saddle, mode = minimum.copy(), np.zeros_like(minimum)
+        places = batch.places(row, self.atoms)
+        saddle[places] += self.saddle
+        mode[places] = self.mode
+        return minimum, saddle, mode
 
 
 def _motion(
@@ -152,7 +171,8 @@ class Searches:
         self._check = check
         self.searching = Batch(protocol, engine.batch, engine.capacity)
         strict = replace(protocol, saddle_evaluations=CHECK_EVALUATIONS)
-        self.checking = Batch(strict, min(CHECK_BATCH, engine.batch), len(atoms) if check else 0)
+        size = min(CHECK_BATCH, engine.batch)
+        self.checking = [Batch(strict, size, atoms) for atoms in engine.confirming if check]
         self._tasks: dict[int, tuple[int, int]] = {}
 
     def run(
@@ -169,7 +189,7 @@ class Searches:
         them to the same end.
         """
         waiting = iter(tasks)
-        unchecked: deque[_Unchecked] = deque()
+        unchecked: list[_Unchecked] = []
         self._admit(waiting)
         while self.searching and not stop():
             for row in self.searching.round():
@@ -183,6 +203,7 @@ class Searches:
             self._admit(waiting)
             if len(unchecked) >= CHECK_BATCH or not self.searching:
                 yield from self._confirm(unchecked, between, stop)
+                unchecked.clear()
 
     def _admit(self, waiting: Iterator[tuple[int, int]]) -> None:
         while not self.searching.full:
@@ -209,44 +230,56 @@ class Searches:
         return push
 
     def _confirm(
-        self, unchecked: deque[_Unchecked], between: Callable[[], None], stop: Callable[[], bool]
+        self, found: list[_Unchecked], between: Callable[[], None], stop: Callable[[], bool]
     ) -> Iterator[Event]:
-        """Look for each saddle on the full periodic structure, starting at the region's."""
-        batch, artn = self.checking, self.checking.artn
-        started: dict[int, _Unchecked] = {}
-        while (unchecked or batch) and not stop():
-            while unchecked and not batch.full:
-                found = unchecked.popleft()
-                forces = self._engine.open_whole()
-                minimum = np.array(forces.position)
-                saddle, mode = minimum.copy(), np.zeros_like(minimum)
-                saddle[found.atoms] += found.saddle
-                mode[found.atoms] = found.mode
-                row = batch.take(forces)
-                artn.admit_saddle(row, *map(torch.from_numpy, (minimum, saddle, mode)))
-                started[row] = found
+        """Look for saddles on larger systems, up to the full one, each time where they were."""
+        for step, batch in enumerate(self.checking):
+            last, confirmed = step == len(self.checking) - 1, []
+            for one in self._refine(found, batch, step, between, stop):
+                if last or one.event.status != Status.CONVERGED:
+                    yield one.event
+                else:
+                    confirmed.append(one)
+            found = confirmed
+
+    def _refine(
+        self,
+        found: list[_Unchecked],
+        batch: Batch,
+        step: int,
+        between: Callable[[], None],
+        stop: Callable[[], bool],
+    ) -> Iterator[_Unchecked]:
+        waiting, started = deque(found), {}
+        while (waiting or batch) and not stop():
+            while waiting and not batch.full:
+                one = waiting.popleft()
+                row = batch.take(self._engine.open_larger(one.event.atom, step))
+                batch.artn.admit_saddle(row, *map(torch.from_numpy, one.spread(batch, row)))
+                started[row] = one
             for row in batch.round():
-                yield self._confirmed(started.pop(row), row)
+                yield self._refined(started.pop(row), batch, row)
                 batch.leave(row)
             between()
 
-    def _confirmed(self, found: _Unchecked, row: int) -> Event:
-        """The event with what the full system says of its saddle."""
-        batch, artn = self.checking, self.checking.artn
-        event = replace(found.event, full_evaluations=int(artn.evaluations[row]))
+    def _refined(self, one: _Unchecked, batch: Batch, row: int) -> _Unchecked:
+        """What a larger system says of a saddle."""
+        artn, calls = batch.artn, int(batch.artn.evaluations[row])
+        event = replace(one.event, full_evaluations=one.event.full_evaluations + calls)
         if int(artn.status[row]) != Status.CONVERGED:
-            return self._without_saddle(event, Status.NOT_CONFIRMED)
-        everyone = batch.atoms(row)
-        final = np.zeros((len(everyone), 3))
-        final[found.atoms] = found.final
-        saddle = batch.vectors(row, artn.saddle) - batch.vectors(row, artn.minimum)
-        return replace(
+            return replace(one, event=self._without_saddle(event, Status.NOT_CONFIRMED))
+        atoms, minimum = batch.atoms(row), batch.vectors(row, artn.minimum)
+        final = np.zeros_like(minimum)
+        final[batch.places(row, one.atoms)] = one.final
+        saddle = batch.vectors(row, artn.saddle) - minimum
+        event = replace(
             event,
             barrier=float(artn.barrier[row]),
             curvature=float(artn.curvature[row]),
             force_max=float(artn.force_max[row]),
-            **_motion(event.atom, everyone, saddle, final),
+            **_motion(event.atom, atoms, saddle, final),
         )
+        return _Unchecked(event, atoms, saddle, final, batch.vectors(row, artn.mode))
 
     @staticmethod
     def _without_saddle(event: Event, status: Status) -> Event:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.io import read
 
 from symgnn import cli, fields
 from symgnn.barriers.artn import Protocol
@@ -20,9 +21,21 @@ from symgnn.barriers.events import duplicates, merge_events, read_columns, read_
 from symgnn.barriers.searches import Searches, push_generator
 from symgnn.barriers.stage import chosen_atoms, shard_of
 from symgnn.errors import InputError
+from symgnn.lammps_interface import LammpsForces
 from symgnn.structures import write_structure
 
-OPTIONS = ("--potential", "Cu-Zr-2009", "--atoms", "3", "--searches", "2", "--radius", "8")
+OPTIONS = (
+    "--potential",
+    "Cu-Zr-2009",
+    "--atoms",
+    "3",
+    "--searches",
+    "2",
+    "--radius",
+    "8",
+    "--seed",
+    "4",
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +75,10 @@ def test_events_obey_their_meaning(whole: Path, relaxed: Atoms) -> None:
     assert (columns[fields.FORCE_MAX][converged] < 0.05).all()
     assert np.isnan(columns[fields.BARRIER][~converged]).all()
     connected = columns[fields.CONNECTED] == 1
-    assert (
-        columns[fields.FINAL_ENERGY][connected] < columns[fields.BARRIER][connected] + 1e-6
-    ).all()
+    region = columns[fields.REGION_BARRIER][connected]
+    assert (columns[fields.FINAL_ENERGY][connected] < region + 1e-6).all()
+    # with all atoms free the saddle lies no higher; both are within F²/2k of theirs
+    assert (columns[fields.BARRIER][converged] < columns[fields.REGION_BARRIER][converged]).all()
     with h5py.File(whole) as file:
         atoms = file[fields.ATOMS]
         assert len(atoms[fields.BARRIER_MEAN]) == len(relaxed)
@@ -206,7 +220,7 @@ def test_lammps_and_a_region_of_all_atoms_find_the_same_saddle(relaxed, cu_zr) -
     protocol = Protocol(force_tolerance=0.002, push_step=0.5)
     found = []
     for engine in (LammpsEngine(relaxed, cu_zr), RegionEngine(relaxed, cu_zr, radius=20.0)):
-        found.extend(Searches(relaxed, engine, protocol=protocol, seed=0).run([(40, 1)]))
+        found.extend(Searches(relaxed, engine, protocol=protocol, seed=1).run([(40, 1)]))
     reference, compiled = found
     assert reference.status == compiled.status == 0
     # both are within F²/2k of the saddle
@@ -234,3 +248,57 @@ def test_a_second_copy_says_so(glass, tmp_path) -> None:
     os.close(journal)
     assert result.returncode == 2
     assert "another process is at this work" in result.stderr
+
+
+def test_a_confirmed_saddle_is_one_of_the_full_system(relaxed, cu_zr, monkeypatch) -> None:
+    """LAMMPS and its Hessian by finite differences, with all atoms free."""
+    monkeypatch.setattr("symgnn.barriers.searches.MOVED", -1.0)  # keep every atom's displacement
+    engine = RegionEngine(relaxed, cu_zr, radius=5.0)
+    protocol = Protocol(force_tolerance=0.02)
+    events = list(Searches(relaxed, engine, protocol=protocol, seed=1).run([(77, 0), (77, 2)]))
+    event = next(event for event in events if event.status == 0)
+    assert len(event.moved_atoms) == len(relaxed)
+    assert event.barrier < event.region_barrier  # more atoms give way
+    saddle = relaxed.positions + event.saddle_displacement
+    with LammpsForces(relaxed, cu_zr) as forces:
+        start, _ = forces.energy_and_forces(relaxed.positions)
+        energy, force = forces.energy_and_forces(saddle)
+        hessian = np.empty((saddle.size, saddle.size))
+        for k in range(saddle.size):
+            step = np.zeros(saddle.size)
+            step[k] = 0.002  # Å
+            ahead, behind = (
+                forces.energy_and_forces(saddle + sign * step.reshape(-1, 3))[1] for sign in (1, -1)
+            )
+            hessian[k] = (behind - ahead).ravel() / 0.004
+    assert np.linalg.norm(force, axis=1).max() < 0.02 + 1e-7
+    # displacements are exact here, and the splines are LAMMPS's
+    assert event.barrier == pytest.approx(energy - start, abs=1e-6)
+    values = np.linalg.eigvalsh(0.5 * (hessian + hessian.T))
+    assert values[0] < -0.05
+    assert (values[1:] > -0.01).all()  # three of them are translations
+    # Lanczos iterations end where the eigenvalue moves by less than 0.03 eV/Å² a step
+    assert event.curvature == pytest.approx(values[0], abs=0.1)
+
+
+def test_an_event_becomes_three_frames(
+    whole: Path, glass: Path, tmp_path, monkeypatch, capsys
+) -> None:
+    columns = read_columns(whole)
+    row = int(np.flatnonzero(columns[fields.CONNECTED] == 1)[0])
+    atom, search = columns[fields.ATOM][row], columns[fields.SEARCH][row]
+    output = tmp_path / "event.xyz"
+    options = ("--events", str(whole), "-o", str(output))
+    assert (
+        exit_code(monkeypatch, "barriers", str(glass), "--export", f"{atom}:{search}", *options)
+        == 0
+    )
+    minimum, saddle, final = read(output, index=":")
+    assert saddle.info["energy_above_minimum"] == pytest.approx(columns[fields.BARRIER][row])
+    assert final.info["energy_above_minimum"] == pytest.approx(columns[fields.FINAL_ENERGY][row])
+    np.testing.assert_allclose(minimum.positions, read(glass).positions, atol=1e-7)
+    moved = np.linalg.norm(saddle.positions - minimum.positions, axis=1)
+    assert moved.max() == pytest.approx(columns[fields.DISPLACEMENT_MAX][row], abs=1e-5)
+    assert minimum.arrays["target"].argmax() == atom
+    assert exit_code(monkeypatch, "barriers", str(glass), "--export", "99:0", *options) == 2
+    assert "there is no such search" in capsys.readouterr().err
