@@ -47,7 +47,7 @@ def bootstrap(
         the statistic with its 95 % interval; NaN for fewer than three atoms.
     """
     rows = np.asarray(rows, dtype=np.float64)
-    rows = rows[np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)]
+    rows = rows[np.array([np.isfinite(row).all() for row in rows], dtype=bool)]
     if len(rows) < 3:
         return Estimate(float("nan"), float("nan"), float("nan"), len(rows))
     rng = np.random.default_rng(seed)

@@ -13,6 +13,7 @@ from symgnn.report.words import count, decimal, listing
 
 SIMPLE = ("random", "shortest first", "nearest first")
 ENOUGH = 0.9  # precision at k that an explainer has to reach on the task with a known answer
+FEWEST_ATOMS = 3  # over fewer no interval is drawn
 CONTROLS = ("random", "same distance", "same distance and length")
 
 
@@ -55,6 +56,12 @@ def section(files: Sequence[tuple[str, Mapping]]) -> Section:
 
 def sentences(found: Mapping) -> list[str]:
     """What the numbers of an assessment support and what they do not, a sentence a test."""
+    if found["judged"] < FEWEST_ATOMS:
+        few = (
+            f"Whether the explanations are faithful and stable is not said: only "
+            f"{count(found['judged'], 'atom')} judged, and an interval needs {FEWEST_ATOMS}."
+        )
+        return [few, _known(found["known answer"])]
     said = [_faithfulness(found), _stability(found["stability"]), _known(found["known answer"])]
     said.append(_cycles(found["cycles"]))
     if "motion" in found:
@@ -126,6 +133,11 @@ def _cycles(found: Mapping) -> str:
 
 def _motion(found: Mapping) -> str:
     beyond = found["within shells"]
+    if beyond["atoms"] < FEWEST_ATOMS:
+        return (
+            "Whether important atoms move is not said: explained atoms with searches in which some "
+            f"neighbours move and others stay: {beyond['atoms']}."
+        )
     ranks = (
         f"ranking atoms by importance finds those that move with an area of "
         f"{interval(found['importance'], 2)} under the ROC curve, ranking them by nearness with "

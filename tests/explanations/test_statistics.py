@@ -129,6 +129,7 @@ def test_bootstrap_interval_covers_the_mean_as_often_as_it_says():
 def test_bootstrap_leaves_out_nan_and_needs_three_atoms():
     assert bootstrap_mean(np.array([1.0, np.nan, 1.0, 1.0])) == Estimate(1.0, 1.0, 1.0, 3)
     assert np.isnan(bootstrap_mean(np.array([1.0, np.nan, 1.0])).value)
+    assert np.isnan(bootstrap_mean(np.array([])).value)
     assert bootstrap_ratio(np.ones(4), np.full(4, 2.0)).value == 0.5
 
 

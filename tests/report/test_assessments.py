@@ -101,3 +101,12 @@ def test_only_assessments_are_read(found, tmp_path):
             read_assessment(path)
     with pytest.raises(InputError, match="no such file"):
         read_assessment(tmp_path / "none.json")
+
+
+def test_too_few_atoms_are_told_and_nothing_is_claimed(found):
+    found["motion"]["within shells"]["atoms"] = 2
+    assert "not said: explained atoms with searches" in sentences(found)[-1]
+    found["judged"] = 1
+    said = sentences(found)
+    assert len(said) == 2
+    assert "only 1 atom judged, and an interval needs 3" in said[0]
