@@ -66,6 +66,16 @@ def explanation_seconds(glass: Glass, config: Mapping) -> float:
     return config["execution"]["costs"]["explanations"] * chosen
 
 
+def assessment_seconds(glass: Glass, config: Mapping) -> float:
+    """Expected cost of testing a glass's explanations, core-s.
+
+    A judged atom is explained three times more, and its curves take about as long.
+    """
+    chosen = chosen_count(config["explanations"]["atoms"], glass.atoms, "explanations.atoms")
+    judged = min(chosen, config["explanations"]["assessment"]["judged"])
+    return 6 * config["execution"]["costs"]["explanations"] * judged
+
+
 def ranks_for(core_seconds: float, hours: float, most: int) -> int:
     """The smallest power of two of MPI ranks that ends within `hours`, at most `most`."""
     ranks = 1
@@ -101,6 +111,7 @@ def stage_costs(
     quenching = sum(quench_seconds(glass, config) for glass in glasses.values())
     shearing = sum(shear_seconds(glasses[name], config) for name in sheared)
     explaining = sum(explanation_seconds(glasses[name], config) for name in explained)
+    assessing = sum(assessment_seconds(glasses[name], config) for name in explained)
     return [
         StageCost("glasses", len(glasses), quenching / 3600),
         StageCost(
@@ -111,7 +122,7 @@ def stage_costs(
         StageCost("shear", len(sheared), shearing / 3600),
         StageCost("graphs", 1),
         StageCost("models", runs + 1, gpu_hours=runs * training_seconds(labelled, config) / 3600),
-        StageCost("explanations", len(explained), explaining / 3600),
+        StageCost("explanations", 2 * len(explained), (explaining + assessing) / 3600),
         StageCost("report", 1),
     ]
 

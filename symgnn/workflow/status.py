@@ -48,7 +48,11 @@ def expected_files(config: Mapping) -> list[tuple[str, str]]:
         for seed in models["seeds"]
     ]
     files.append(("models", "models/table.csv"))
-    files += [("explanations", f"explanations/{name}/explanation.h5") for name in explained]
+    files += [
+        ("explanations", f"explanations/{name}/{file}")
+        for name in explained
+        for file in ("explanation.h5", "assessment.json")
+    ]
     return [*files, ("report", "report.html")]
 
 

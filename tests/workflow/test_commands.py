@@ -12,6 +12,7 @@ SECTIONS = {
     "graphs": "graphs",
     "train": "models.training",
     "explain": "explanations.protocol",
+    "assess": "explanations.assessment",
 }
 
 

@@ -11,7 +11,8 @@ GLASSES = [f"Cu64Zr36_120_1e15_s{k}" for k in (1, 2, 3)]
 QUENCHES = {f"quench {glass}" for glass in GLASSES}
 SEARCHES = {f"search_barriers {glass} {shard}" for glass in GLASSES for shard in (0, 1)}
 MERGES = {f"merge_shards {glass}" for glass in GLASSES}
-TRAINING = {"train gcn 0", "evaluate", "explain Cu64Zr36_120_1e15_s3", "report"}
+EXPLAINING = {"explain Cu64Zr36_120_1e15_s3", "assess Cu64Zr36_120_1e15_s3"}
+TRAINING = {"train gcn 0", "evaluate", "report"} | EXPLAINING
 FROM_GRAPHS = {"build_graphs"} | TRAINING
 FROM_SEARCHES = SEARCHES | MERGES | FROM_GRAPHS
 SHEAR = {"shear Cu64Zr36_120_1e15_s3"}
@@ -73,7 +74,11 @@ EDITS = {
     ),
     "explained atoms": (
         {"explanations": {"atoms": 2}},
-        {"explain Cu64Zr36_120_1e15_s3", "report"},
+        EXPLAINING | {"report"},
+    ),
+    "judged atoms": (
+        {"explanations": {"assessment": {"judged": 3}}},
+        {"assess Cu64Zr36_120_1e15_s3", "report"},
     ),
     "numbers spelled otherwise": (
         {"graphs": {"cutoff": "5.00"}, "models": {"training": {"learning_rate": "0.001"}}},
@@ -112,7 +117,7 @@ CODE = {
     "graphs/building.py": FROM_GRAPHS,
     "training/loop.py": TRAINING,
     "models/gcn.py": TRAINING,
-    "explanations/job.py": {"explain Cu64Zr36_120_1e15_s3", "report"},
+    "explanations/job.py": EXPLAINING | {"report"},
     "report/page.py": {"report"},
 }
 

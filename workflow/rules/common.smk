@@ -104,6 +104,11 @@ def explanation_minutes(wildcards, attempt):
     return minutes(costs.explanation_seconds(GLASSES[wildcards.glass], config), attempt)
 
 
+def assessment_minutes(wildcards, attempt):
+    """Runtime of the tests of a glass's explanations, min."""
+    return minutes(costs.assessment_seconds(GLASSES[wildcards.glass], config), attempt)
+
+
 def repeat_option(option, values):
     """An option once before each of its values."""
     return " ".join(f"{option} {value}" for value in values)

@@ -10,6 +10,7 @@ rule report:
         table=f"{RESULTS}/models/table.csv",
         metrics=expand("{run}/metrics.json", run=MODEL_RUNS),
         explanations=expand(f"{RESULTS}/explanations/{{glass}}/explanation.h5", glass=EXPLAINED),
+        assessments=expand(f"{RESULTS}/explanations/{{glass}}/assessment.json", glass=EXPLAINED),
     output:
         f"{RESULTS}/report.html",
     log:
@@ -26,10 +27,11 @@ rule report:
         events=lambda wildcards, input: repeat_option("--events", input.events),
         runs=repeat_option("--runs", MODEL_RUNS),
         explanations=lambda wildcards, input: repeat_option("--explanations", input.explanations),
+        assessments=lambda wildcards, input: repeat_option("--assessments", input.assessments),
         benchmarks=f"{BENCHMARKS}/**/*.tsv",
         code=stage_hash("report"),
     shell:
         "symgnn job --minutes {resources.runtime}"
         " -o {output} -- symgnn report {input.glasses} {input.shears} {params.events} --graphs {input.graphs} {params.runs}"
-        " --table {input.table} {params.explanations} --benchmarks '{params.benchmarks}'"
+        " --table {input.table} {params.explanations} {params.assessments} --benchmarks '{params.benchmarks}'"
         " -o {output} > {log} 2>&1"
