@@ -63,7 +63,7 @@ class Protocol:
     lanczos_mixing: float = 0.3  # share of the push in the first vector before the climb
     push_vectors: int = 6  # most vectors while the search has not begun to climb
     lanczos_tolerance: float = 0.01  # relative change of the eigenvalue at which it stands
-    lanczos_resolution: float = 0.03  # eV/Å², change that is small enough in any case
+    lanczos_resolution: float = 0.03  # eV/Å², change that is small enough for a climb
     lanczos_step: float = 0.005  # Å
     saddle_evaluations: int = 1500  # most force calls on the way to a saddle
     minimum_tolerance: float = 0.005  # eV/Å, force at the two minima
@@ -119,7 +119,6 @@ class Artn:
             dimension,
             vectors=protocol.lanczos_vectors,
             tolerance=protocol.lanczos_tolerance,
-            resolution=protocol.lanczos_resolution,
             device=device,
         )
 
@@ -231,7 +230,9 @@ class Artn:
         limit = torch.where(
             self._climbs[rows], self.protocol.lanczos_vectors, self.protocol.push_vectors
         )
-        done, value, vector = self._lanczos.extend(rows, product, limit)
+        # A search that has not begun to climb must not miss the first sign that it could.
+        resolution = torch.where(self._climbs[rows], self.protocol.lanczos_resolution, 0.0)
+        done, value, vector = self._lanczos.extend(rows, product, limit, resolution.to(product))
         self._try_lanczos(rows[~done])
         rows, value, vector = rows[done], value[done], vector[done]
         self.curvature[rows], self.mode[rows] = value, vector

@@ -44,7 +44,6 @@ class LanczosBatch:
         dimension: coordinates of a search.
         vectors: most vectors in a basis.
         tolerance: relative change of the eigenvalue at which an iteration ends.
-        resolution: absolute change at which it ends in any case, eV/Å².
         device: where the bases live; on a processor they are extended by compiled code.
     """
 
@@ -55,11 +54,10 @@ class LanczosBatch:
         *,
         vectors: int,
         tolerance: float,
-        resolution: float = 0.0,
         device: torch.device,
     ):
         real = {"dtype": torch.float64, "device": device}
-        self._vectors, self._tolerance, self._resolution = vectors, tolerance, resolution
+        self._vectors, self._tolerance = vectors, tolerance
         self.compiled = device.type == "cpu"
         self.basis = torch.zeros(size, vectors, dimension, **real)
         self._diagonal = torch.zeros(size, vectors, **real)
@@ -76,13 +74,16 @@ class LanczosBatch:
         """The vectors along which forces are wanted next, (rows, dimension)."""
         return self.basis[rows, self._count[rows]]
 
-    def extend(self, rows: Tensor, product: Tensor, limit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def extend(
+        self, rows: Tensor, product: Tensor, limit: Tensor, resolution: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Take in H q of the newest vectors.
 
         Args:
             rows: searches, (rows,).
             product: (rows, dimension), eV/Å².
             limit: (rows,), vectors at which to end, at most those of the basis.
+            resolution: (rows,), eV/Å², change of the eigenvalue at which to end in any case.
 
         Returns:
             which of the rows are done (mask), and of these the lowest eigenvalues and eigenvectors.
@@ -92,21 +93,21 @@ class LanczosBatch:
         vector = torch.zeros_like(product)
         if self.compiled:
             state = (self.basis, self._diagonal, self._off_diagonal, self._eigenvalue, self._count)
-            arrays = (*state, rows, product.contiguous(), limit, done, value, vector)
-            _extend_rows(*(array.numpy() for array in arrays), self._tolerance, self._resolution)
+            arrays = (*state, rows, product.contiguous(), limit, resolution, done, value, vector)
+            _extend_rows(*(array.numpy() for array in arrays), self._tolerance)
             return done, value, vector
         counts = self._count[rows]
         for count in torch.unique(counts).tolist():
             member = (counts == count).nonzero()[:, 0]
             some = rows[member]
             done[member], value[member], vector[member] = self._extend_equal(
-                some, product[member], count
+                some, product[member], resolution[member], count
             )
         done |= counts + 1 >= limit
         return done, value, vector
 
     def _extend_equal(
-        self, rows: Tensor, product: Tensor, count: int
+        self, rows: Tensor, product: Tensor, resolution: Tensor, count: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         basis = self.basis[rows, : count + 1]
         self._diagonal[rows, count] = dot(basis[:, count], product)
@@ -122,7 +123,7 @@ class LanczosBatch:
             rest = rest - (overlap.unsqueeze(-1) * basis).sum(1)
         length = dot(rest, rest).sqrt()
         previous = self._eigenvalue[rows]
-        enough = (self._tolerance * value.abs()).clamp(min=self._resolution)
+        enough = torch.maximum(self._tolerance * value.abs(), resolution)
         change = (value - previous).abs() <= enough
         done = (change & (count > 0)) | (length < 1e-8)
         if count + 1 == self._vectors:
@@ -159,11 +160,11 @@ def _extend_rows(
     rows,
     product,
     limit,
+    resolution,
     done,
     value,
     vector,
     tolerance,
-    resolution,
 ):
     """What `_extend_equal` does, on a processor: row by row, with the row's basis in the cache."""
     most = basis.shape[1]
@@ -180,7 +181,7 @@ def _extend_rows(
                 matrix[x, x + 1] = matrix[x + 1, x] = off[row, x]
         values, vectors = np.linalg.eigh(matrix)
         value[k] = values[0]
-        enough = max(resolution, tolerance * abs(values[0]))
+        enough = max(resolution[k], tolerance * abs(values[0]))
         change = abs(values[0] - eigenvalue[row]) <= enough
         eigenvalue[row] = values[0]
         for _ in range(2):

@@ -33,7 +33,12 @@ def iterate(
     waiting = rows
     while len(waiting):
         product = (matrix[waiting] * batch.newest(waiting).unsqueeze(1)).sum(-1)
-        done, value, vector = batch.extend(waiting, product, torch.full((len(waiting),), vectors))
+        done, value, vector = batch.extend(
+            waiting,
+            product,
+            torch.full((len(waiting),), vectors),
+            torch.zeros(len(waiting), dtype=torch.float64),
+        )
         values[waiting[done]], eigenvectors[waiting[done]] = value[done], vector[done]
         waiting = waiting[~done]
     return values, eigenvectors
