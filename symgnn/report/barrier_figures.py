@@ -41,7 +41,7 @@ def status_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> Figure:
     names = sorted({name for one in events for name in one.statuses})
     names.sort(key=lambda name: (name != CONVERGED, name))
     counts = {
-        name: np.array([sum(_ended(one, name) for one in members) for members in groups.values()])
+        name: np.array([sum(ended(one, name) for one in members) for members in groups.values()])
         for name in names
     }
     totals = sum(counts.values())
@@ -71,7 +71,8 @@ def status_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> Figure:
     return figure("status", caption, plot, legend=legend)
 
 
-def _ended(events: Events, status: str) -> int:
+def ended(events: Events, status: str) -> int:
+    """Number of searches that ended with a status."""
     number = events.statuses.get(status)
     return 0 if number is None else int((events.columns[fields.STATUS] == number).sum())
 

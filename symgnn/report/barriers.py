@@ -8,6 +8,7 @@ from symgnn import fields
 from symgnn.report.barrier_figures import (
     barrier_figure,
     cost_figure,
+    ended,
     found,
     labelled,
     status_figure,
@@ -45,7 +46,7 @@ def section(events: Sequence[Events], glasses: Sequence[Glass]) -> Section:
     blocks = [opening.strip(), _table(events), status_figure(events, glasses)]
     findings = [f"{share(saddles, searches)} of {searches:,} saddle searches converged."]
     if saddles:
-        blocks += [barrier_figure(events, glasses), *_label_table(events)]
+        blocks += [barrier_figure(events, glasses), *_label_table(events), *_confirmation(events)]
         blocks += trend_figure(events, glasses)
         blocks.append(cost_figure(events))
         findings += _findings(events)
@@ -63,6 +64,32 @@ def _cost_sentence(events: Sequence[Events]) -> str:
         f"{share(saddle, total)} of the force evaluations were spent up to the saddle, the rest on "
         f"the minima at its sides; {share(lanczos, total)} were spent on eigenvectors."
     )
+
+
+def _confirmation(events: Sequence[Events]) -> list[str]:
+    """What the full periodic system changed, where the saddles were found again on it."""
+    key = fields.REGION_BARRIER
+    if not all(key in one.columns for one in events):
+        return []
+    barrier, before, calls = (
+        np.concatenate([one.columns[name][found(one)] for one in events])
+        for name in (fields.BARRIER, key, fields.FULL_EVALUATIONS)
+    )
+    asked = calls > 0
+    if not asked.any():
+        return ["The saddles were not confirmed on the full periodic system."]
+    change = 1000 * (barrier - before)[asked]
+    lost = sum(ended(one, "not_confirmed") for one in events)
+    return [
+        "Saddles are searched with the atoms far from the target frozen, and found again with all "
+        f"atoms free, in {calls[asked].mean():.0f} further force evaluations in the mean: "
+        f"{count(int(asked.sum()), 'saddle')} confirmed to the same force tolerance and with a "
+        f"negative lowest eigenvalue, {lost:,} not. All barriers here are those of the full "
+        f"periodic system. The frozen surroundings had changed them by "
+        f"{np.median(np.abs(change)):.0f} meV in the median and "
+        f"{np.percentile(np.abs(change), 95):.0f} meV at the 95th percentile "
+        f"({-change.mean():+.0f} meV in the mean)."
+    ]
 
 
 def _findings(events: Sequence[Events]) -> list[str]:

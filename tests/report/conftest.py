@@ -73,12 +73,15 @@ def make_events(seed: int, atoms: int) -> list[Event]:
             failed = (atom + search) % 10 == 9
             number = float("nan") if failed else 1.0
             cost = int(random.integers(100, 900))
+            barrier = number * (1.2 + 0.02 * atom + 0.1 * random.random())
             events.append(
                 Event(
                     atom=atom,
                     search=search,
                     status=int(Status.NOT_CONVERGED if failed else Status.CONVERGED),
-                    barrier=number * (1.2 + 0.02 * atom + 0.1 * random.random()),
+                    barrier=barrier,
+                    region_barrier=barrier + 0.15,
+                    full_evaluations=0 if failed else 20,
                     curvature=-number,
                     force_max=0.04,
                     final_energy=0.5 * number,
@@ -216,6 +219,7 @@ class PageReader(HTMLParser):
         self.figures: dict[str, list[dict]] = {}
         self.captions: dict[str, str] = {}
         self.findings: list[str] = []
+        self.text = ""
         self.scripts: list[str] = []
         self._open: list[str] = []
         self._figure = ""
@@ -243,6 +247,7 @@ class PageReader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         here = self._open[-1] if self._open else ""
+        self.text += "" if here in ("script", "style") else data
         if "td" in self._open or "th" in self._open:
             self.tables[self._figure][-1][-1] += data
         elif "figcaption" in self._open:

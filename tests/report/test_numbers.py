@@ -222,3 +222,9 @@ def test_no_path_of_this_machine_is_on_the_page(page, study):
     cells = [cell for rows in page.tables.values() for row in rows for cell in row]
     assert not any(folder in part for part in [text, *cells])
     assert not re.search(r"\bnan\b", " ".join([text, *cells]))
+
+
+def test_the_error_budget_is_that_of_the_events(page, columns):
+    found = sum(int((one["status"] == Status.CONVERGED).sum()) for one in columns)
+    assert f"{found:,} saddles confirmed" in page.text
+    assert "by 150 meV in the median and 150 meV at the 95th percentile" in page.text
