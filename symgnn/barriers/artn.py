@@ -55,7 +55,7 @@ class Protocol:
     activation: float = -0.2  # eV/Å², eigenvalue below which a search climbs
     climb_step: float = 0.3  # Å, longest step along the eigenvector
     climb_relaxations: int = 20  # most perpendicular steps after a step along the eigenvector
-    climb_balance: float = 0.5  # they end once the force across is below this share of that along
+    climb_balance: float = 1.0  # they end once the force across is below this share of that along
     least_relaxations: int = 4  # but not before these steps
     soft_curvature: float = 0.5  # eV/Å², bounds the step from below where the mode is flat
     force_tolerance: float = 0.05  # eV/Å, largest atomic force at the saddle
@@ -63,7 +63,7 @@ class Protocol:
     lanczos_mixing: float = 0.3  # share of the push in the first vector before the climb
     push_vectors: int = 6  # most vectors while the search has not begun to climb
     lanczos_tolerance: float = 0.01  # relative change of the eigenvalue at which it stands
-    lanczos_resolution: float = 0.03  # eV/Å², change that is small enough for a climb
+    lanczos_resolution: float = 0.0  # eV/Å², change that is small enough while climbing
     lanczos_step: float = 0.005  # Å
     saddle_evaluations: int = 1500  # most force calls on the way to a saddle
     minimum_tolerance: float = 0.005  # eV/Å, force at the two minima
