@@ -101,6 +101,7 @@ def expected_jobs() -> set[str]:
         "train gcn 0",
         "evaluate",
         "explain Cu64Zr36_120_1e15_s3",
+        "assess Cu64Zr36_120_1e15_s3",
         "report",
     }
 
