@@ -98,8 +98,8 @@ def _distances(atoms: Sequence[Explained]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _table(atoms: Sequence[Explained]) -> Table:
-    rows = []
-    for one in atoms:
+    rows, shown = [], atoms[:MOST_SCENES]
+    for one in shown:
         importance = np.abs(one.explanation.importance)
         distance, known = one.geometry.distance, np.isfinite(importance)
         top = top_edges(one.explanation, TOP)
@@ -122,6 +122,8 @@ def _table(atoms: Sequence[Explained]) -> Table:
         "of all (1 where no edge stands out), their median distance from the atom, and the rank "
         "correlation of importance and distance over all edges."
     )
+    if len(atoms) > len(shown):
+        caption += f" The first {len(shown)} of {len(atoms)} atoms."
     header = ("glass", "atom", "predicted, eV", "atoms", "edges", f"top {TOP} / all")
     return Table("explained", caption, (*header, "distance, Å", "correlation"), rows, words=(0, 1))
 
