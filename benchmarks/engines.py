@@ -77,7 +77,7 @@ def dimer(atoms: Atoms, potential: Potential, tasks: list[tuple[int, int]]) -> N
             start = time.process_time()
             with DimerControl(logfile=None, eigenmode_logfile=None, mask=list(near)) as control:
                 mode = MinModeAtoms(structure, control)
-                mode.displace(displacement_vector=push)
+                mode.displace(displacement_vector=push, method="vector")
                 with MinModeTranslate(mode, logfile=io.StringIO()) as translation:
                     for done in translation.irun(fmax=0.05):
                         if done or calculator.calls > DIMER_CALLS:
