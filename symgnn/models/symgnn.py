@@ -145,14 +145,19 @@ class NoSymmetrization(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        self.encoder = EdgeEncoder(width)
+        self.encoder = self._make_encoder(width)
         self.prediction = PredictionModule(elements, width=width, heads=heads, dropout=dropout)
+
+    def _make_encoder(self, width: int) -> nn.Module:
+        return EdgeEncoder(width)
+
+    def _encode(self, edge_vector: Tensor) -> Tensor:
+        identity = torch.eye(3, dtype=edge_vector.dtype, device=edge_vector.device)
+        return self.encoder(edge_vector, identity.unsqueeze(0))
 
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
         """Standardised barriers, (atoms,); arguments as `SymGNN.forward`."""
-        identity = torch.eye(3, dtype=edge_vector.dtype, device=edge_vector.device)
-        edge = self.encoder(edge_vector, identity.unsqueeze(0))
-        return self.prediction(species, edge_index, edge)
+        return self.prediction(species, edge_index, self._encode(edge_vector))
 
 
 class Augmentation(NoSymmetrization):
@@ -171,25 +176,15 @@ class Augmentation(NoSymmetrization):
         return super().forward(species, edge_index, edge_vector)
 
 
-class EdgeLengthNetwork(nn.Module):
+class EdgeLengthNetwork(NoSymmetrization):
     """SymGNN's prediction module on the lengths of the edges: invariant, blind to angles.
 
     Args: see `SymGNN`.
     """
 
-    def __init__(
-        self,
-        elements: Sequence[int],
-        *,
-        width: int = 32,
-        heads: Sequence[int] = (8, 4, 2, 1),
-        dropout: float = 0.0,
-    ):
-        super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width))
-        self.prediction = PredictionModule(elements, width=width, heads=heads, dropout=dropout)
+    def _make_encoder(self, width: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width))
 
-    def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
-        """Standardised barriers, (atoms,); arguments as `SymGNN.forward`."""
+    def _encode(self, edge_vector: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(edge_vector, dim=-1, keepdim=True)
-        return self.prediction(species, edge_index, self.encoder(length / LENGTH_UNIT))
+        return self.encoder(length / LENGTH_UNIT)
