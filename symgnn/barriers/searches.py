@@ -16,7 +16,8 @@ from symgnn.structures import structure_hash
 
 MOVED = 0.1  # Å; atoms that go further from start to saddle or final minimum are kept
 CHECK_EVALUATIONS = 200  # most force calls of the full system to confirm a saddle
-CHECK_BATCH = 8
+CHECK_BATCH = 8  # saddles confirmed together
+CHECK_ATOMS = 40_000  # of all of them, which bounds the memory to some 200 MB
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,12 @@ class Searches:
         self._check = check
         self.searching = Batch(protocol, engine.batch, engine.capacity)
         strict = replace(protocol, saddle_evaluations=CHECK_EVALUATIONS)
-        size = min(CHECK_BATCH, engine.batch)
-        self.checking = [Batch(strict, size, atoms) for atoms in engine.confirming if check]
+        most = min(CHECK_BATCH, engine.batch)
+        self.checking = [
+            Batch(strict, max(1, min(most, CHECK_ATOMS // atoms)), atoms)
+            for atoms in engine.confirming
+            if check
+        ]
         self._tasks: dict[int, tuple[int, int]] = {}
 
     def run(
