@@ -20,6 +20,7 @@ from ase import Atoms
 
 from symgnn.barriers.artn import Phase, Protocol, Status
 from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.events import SINGLE
 from symgnn.barriers.searches import Event, Searches
 from symgnn.graphs.published import read_published
 from symgnn.lammps_interface import LammpsForces
@@ -123,6 +124,7 @@ def print_labels(events: list[Event], labels: np.ndarray) -> None:
     """Correlation and means of the atoms' mean barriers against the labels."""
     kinds = {
         "all converged": lambda e: True,
+        "single": lambda e: e.displacement_max < SINGLE,
         "target moves": lambda e: e.target_displacement > 0.2,
         "and connected": lambda e: e.target_displacement > 0.2 and e.connected,
     }

@@ -28,8 +28,8 @@ def barriers(
         bool, typer.Option(help="Confirm every saddle on the full periodic system.")
     ] = True,
     label: Annotated[
-        str, typer.Option(help="Searches that barrier_mean counts: all, target or connected.")
-    ] = "all",
+        str, typer.Option(help="Searches that barrier_mean counts: all, single, target, connected.")
+    ] = "single",
     push_radius: Annotated[
         float, typer.Option(min=0.0, help="Atoms nearer to the target are pushed, Å.")
     ] = 3.6,

@@ -34,7 +34,10 @@ COLUMNS = {
     fields.FULL_EVALUATIONS: "i4",
 }
 TARGET_MOVES = 0.2  # Å; a search involves its target where the target goes further than this
-LABELS = ("all", "target", "connected")
+# Å, about the length of a bond: a search in which an atom goes further than this from its place has
+# left the surroundings of the start, and its energy is the sum of several rearrangements.
+SINGLE = 2.5
+LABELS = ("all", "single", "target", "connected")
 
 
 def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
@@ -42,7 +45,8 @@ def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
 
     Args:
         events: columns of events.h5.
-        label: `all` converged searches; those that involve their `target`; those that are also
+        label: `all` converged searches; the `single` ones, whose saddle no atom reaches from
+            further than a bond; those that involve their `target`; those that are also
             `connected` to the start and distinct (the first of equal saddles of an atom).
 
     Returns:
@@ -52,6 +56,8 @@ def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
     mask = mask & (np.nan_to_num(events[fields.BARRIER]) > 0.0)  # a search may have gone downhill
     if label == "all":
         return mask
+    if label == "single":
+        return mask & (np.nan_to_num(events[fields.DISPLACEMENT_MAX]) < SINGLE)
     mask = mask & (np.nan_to_num(events[fields.TARGET_DISPLACEMENT]) > TARGET_MOVES)
     if label == "target":
         return mask

@@ -21,6 +21,7 @@ from symgnn.report.words import count, decimal, share
 
 LABEL_MEANINGS = {
     "all": "all",
+    "single": "those in which no atom goes further than 2.5 Å to the saddle",
     "target": "those that move their target",
     "connected": "those that also start from the glass, each saddle once",
 }
