@@ -29,7 +29,7 @@ def barriers(
     ] = True,
     label: Annotated[
         str, typer.Option(help="Searches that barrier_mean counts: all, single, target, connected.")
-    ] = "single",
+    ] = "all",
     push_radius: Annotated[
         float, typer.Option(min=0.0, help="Atoms nearer to the target are pushed, Å.")
     ] = 3.6,

@@ -77,7 +77,7 @@ class RegionEngine:
         *,
         radius: float,
         skin: float = 0.5,
-        travel: float = 6.0,
+        travel: float = 4.0,
         batch: int = 32,
     ):
         check_elements(potential, atoms.get_chemical_symbols())
