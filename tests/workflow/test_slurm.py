@@ -79,6 +79,9 @@ class Interrupted:
     kept: bytes
 
 
+ORPHANED_SEARCHES = 200  # an atom: half a minute, in which snakemake is started again
+
+
 def start_shard(cluster, repository, finished, folder, searches: int) -> Interrupted:
     """Start the searches of a shard of a glass that is made, and wait for the first of them."""
     (folder / "results").mkdir()
@@ -110,7 +113,7 @@ def check_whole(interrupted: Interrupted, searches: int) -> None:
 def cancelled(cluster, repository, finished, tmp_path_factory) -> Interrupted:
     """A shard whose job is cancelled half-way."""
     folder = tmp_path_factory.mktemp("cancelled")
-    interrupted = start_shard(cluster, repository, finished, folder, searches=16)
+    interrupted = start_shard(cluster, repository, finished, folder, searches=48)
     wait_for_searches(interrupted)
     cluster.ask("scancel", cluster_jobs(cluster, interrupted.run.workflow)[0]["JobId"])
     return interrupted
@@ -120,11 +123,11 @@ def cancelled(cluster, repository, finished, tmp_path_factory) -> Interrupted:
 def orphaned(cluster, repository, finished, tmp_path_factory) -> Interrupted:
     """A shard whose snakemake is killed and started again while the job goes on."""
     folder = tmp_path_factory.mktemp("orphaned")
-    interrupted = start_shard(cluster, repository, finished, folder, searches=48)
+    interrupted = start_shard(cluster, repository, finished, folder, searches=ORPHANED_SEARCHES)
     wait_for_searches(interrupted)
     os.kill(interrupted.run.process.pid, signal.SIGKILL)
     interrupted.run.process.wait()
-    overlay = {"barriers": {"protocol": {"searches": 48}}}
+    overlay = {"barriers": {"protocol": {"searches": ORPHANED_SEARCHES}}}
     interrupted.run.workflow.run("--unlock", overlay=overlay)
     interrupted.run = Run(cluster, repository, folder, SHARD, overlay=overlay)
     return interrupted
@@ -153,14 +156,14 @@ def test_a_cancelled_shard_resumes_with_nothing_recomputed(cluster, cancelled, w
     first, *others = cluster_jobs(cluster, cancelled.run.workflow)
     assert first["JobState"] == "CANCELLED"
     assert [job["JobState"] for job in others] == ["COMPLETED"]
-    check_whole(cancelled, searches=16)
+    check_whole(cancelled, searches=48)
 
 
 def test_a_second_copy_waits_for_the_orphan_of_a_killed_snakemake(cluster, orphaned):
     orphaned.run.finish()
     workflow = orphaned.run.workflow
     assert [job["JobState"] for job in cluster_jobs(cluster, workflow)] == ["COMPLETED"] * 2
-    check_whole(orphaned, searches=48)
+    check_whole(orphaned, searches=ORPHANED_SEARCHES)
     log = (workflow.results / "logs" / "barriers" / GLASS / "shard-0.log").read_text()
     assert "waits for" in log
     assert "made it meanwhile" in log
