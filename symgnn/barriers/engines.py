@@ -96,11 +96,13 @@ class RegionEngine:
         self._atoms, self._species = atoms, species
         self._prepared: dict[int, tuple[Region, RegionForces]] = {}
         self._whole: tuple[Region, RegionForces] | None = None
-        reach = tables.cutoff + skin + travel
-        self._grown = Surroundings(atoms, radius=GROWN * radius, reach=reach, species=species)
+        self.confirming = [len(atoms)]
+        grown = GROWN * radius
         # Where the larger region is a small part of the structure, most of the way is made in it.
-        between = [self._grown.capacity()] if self._grown.expected() < 0.5 * len(atoms) else []
-        self.confirming = [*between, len(atoms)]
+        if 4.0 / 3.0 * np.pi * grown**3 < 0.5 * atoms.get_volume():
+            reach = tables.cutoff + skin + travel
+            self._grown = Surroundings(atoms, radius=grown, reach=reach, species=species)
+            self.confirming.insert(0, self._grown.capacity())
 
     def open(self, target: int) -> OpenSearch:
         """Open a search at an atom; the target is the first of its free atoms."""

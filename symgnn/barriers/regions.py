@@ -107,7 +107,6 @@ class Surroundings:
     def __init__(self, atoms: Atoms, *, radius: float, reach: float, species: np.ndarray):
         self._radius, self._outer = radius, radius + reach
         self._species = species
-        self._number_density = len(atoms) / atoms.get_volume()
         cell = atoms.cell.array
         fractional = (atoms.positions @ np.linalg.inv(cell)) % 1.0
         images, indices = [], []
@@ -118,10 +117,6 @@ class Surroundings:
         self._image_position = np.concatenate(images)
         self._image_atom = np.concatenate(indices)
         self._tree = cKDTree(self._image_position)
-
-    def expected(self) -> float:
-        """Number of free atoms by the mean density."""
-        return self._number_density * 4.0 / 3.0 * np.pi * self._radius**3
 
     def capacity(self) -> int:
         """The largest number of free atoms of any region of this structure."""

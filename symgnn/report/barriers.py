@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from symgnn import fields
+from symgnn.barriers.events import SINGLE
 from symgnn.report.barrier_figures import (
     barrier_figure,
     cost_figure,
@@ -21,7 +22,7 @@ from symgnn.report.words import count, decimal, share
 
 LABEL_MEANINGS = {
     "all": "all",
-    "single": "those in which no atom goes further than 2.5 Å to the saddle",
+    "single": f"those in which no atom goes further than {SINGLE} Å to the saddle",
     "target": "those that move their target",
     "connected": "those that also start from the glass, each saddle once",
 }

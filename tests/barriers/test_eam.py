@@ -113,6 +113,24 @@ def test_forces_do_not_depend_on_the_way(disordered, cu_zr) -> None:
     np.testing.assert_allclose(forces, force, rtol=0, atol=1e-11)
 
 
+def test_forces_hold_far_from_the_start(disordered, cu_zr) -> None:
+    """Pairs come into reach that no list of the start had."""
+    search = RegionEngine(disordered, cu_zr, radius=5.0).open(17)
+    position = search.position.copy()
+    for _ in range(8):
+        position[0] += (0.2, -0.25, 0.3)
+        energy, force = search(position)
+    assert search.inside
+    moved = disordered.positions.copy()
+    moved[search.atoms] += position - search.position
+    with LammpsForces(disordered, cu_zr) as full:
+        start, _ = full.energy_and_forces(disordered.positions)
+        reference, forces = full.energy_and_forces(moved)
+    scale = np.abs(forces).max()  # eV/Å, large where atoms have come close
+    np.testing.assert_allclose(force, forces[search.atoms], rtol=0, atol=1e-9 * scale + 1e-8)
+    assert energy == pytest.approx(reference - start, abs=1e-8, rel=1e-10)
+
+
 def test_a_far_journey_is_reported(disordered, cu_zr) -> None:
     search = RegionEngine(disordered, cu_zr, radius=5.0, travel=2.0).open(0)
     position = search.position.copy()

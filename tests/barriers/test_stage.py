@@ -17,7 +17,7 @@ from ase.io import read
 from symgnn import cli, fields
 from symgnn.barriers.artn import Protocol
 from symgnn.barriers.engines import LammpsEngine, RegionEngine
-from symgnn.barriers.events import duplicates, merge_events, read_columns, read_events
+from symgnn.barriers.events import counted, duplicates, merge_events, read_columns, read_events
 from symgnn.barriers.searches import Searches, push_generator
 from symgnn.barriers.stage import chosen_atoms, shard_of
 from symgnn.errors import InputError
@@ -304,3 +304,53 @@ def test_an_event_becomes_three_frames(
     assert minimum.arrays["target"].argmax() == atom
     assert exit_code(monkeypatch, "barriers", str(glass), "--export", "99:0", *options) == 2
     assert "there is no such search" in capsys.readouterr().err
+
+
+def test_a_larger_region_in_between_changes_no_saddle(relaxed, cu_zr) -> None:
+    atoms = relaxed.repeat(2)
+    found = []
+    for between in (True, False):
+        engine = RegionEngine(atoms, cu_zr, radius=5.0)
+        assert len(engine.confirming) == 2
+        engine.confirming = engine.confirming if between else engine.confirming[-1:]
+        searches = Searches(atoms, engine, protocol=Protocol(force_tolerance=0.01), seed=1)
+        found.append(sorted(searches.run([(77, 1), (77, 4)]), key=lambda event: event.search))
+    for stepwise, direct in zip(*found, strict=True):
+        assert stepwise.status == direct.status == 0
+        assert stepwise.region_barrier == direct.region_barrier
+        assert stepwise.barrier < stepwise.region_barrier - 0.05
+        # both are within F²/2k of the saddle
+        assert stepwise.barrier == pytest.approx(direct.barrier, abs=1e-3)
+
+
+def test_each_label_counts_its_searches() -> None:
+    columns = {
+        fields.ATOM: np.zeros(5, dtype=int),
+        fields.STATUS: np.array([0, 0, 0, 1, 0]),
+        fields.BARRIER: np.array([1.0, 2.0, 1.5, np.nan, -0.1]),
+        fields.FINAL_ENERGY: np.array([0.1, 0.2, 0.3, np.nan, -0.2]),
+        fields.DISPLACEMENT_MAX: np.array([1.0, 2.6, 1.1, np.nan, 1.0]),
+        fields.TARGET_DISPLACEMENT: np.array([0.1, 0.9, 0.9, np.nan, 0.9]),
+        fields.CONNECTED: np.array([1, 0, 1, 0, 1]),
+    }
+    expected = {"all": [0, 1, 2], "single": [0, 2], "target": [1, 2], "connected": [2]}
+    for label, rows in expected.items():
+        assert np.flatnonzero(counted(columns, label)).tolist() == rows
+
+
+def test_without_the_check_barriers_are_those_of_the_region(relaxed, cu_zr) -> None:
+    checked, unchecked = (
+        next(
+            Searches(
+                relaxed,
+                RegionEngine(relaxed, cu_zr, radius=5.0),
+                protocol=Protocol(),
+                seed=1,
+                check=check,
+            ).run([(77, 0)])
+        )
+        for check in (True, False)
+    )
+    assert unchecked.full_evaluations == 0 < checked.full_evaluations
+    assert unchecked.barrier == unchecked.region_barrier == checked.region_barrier
+    assert checked.barrier < checked.region_barrier
