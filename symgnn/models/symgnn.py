@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from symgnn.models.blocks import EDGES_AT_ONCE
+from symgnn.models.blocks import by_rows
 from symgnn.models.egat import PredictionModule
 from symgnn.models.symmetrization import Symmetrization
 from symgnn.models.transformations import haar_angles, rotations
@@ -35,17 +35,16 @@ class EdgeEncoder(nn.Module):
         Returns:
             (edges, width).
         """
-        if torch.is_grad_enabled() or len(edge_vector) <= EDGES_AT_ONCE:
-            return self._encode(edge_vector, transformations)
-        blocks = edge_vector.split(EDGES_AT_ONCE)
-        return torch.cat([self._encode(block, transformations) for block in blocks])
+        first = (transformations.mT @ self.first.weight.T) / LENGTH_UNIT
+        second = self.second.weight, self.second.bias
+        numbers = len(transformations) * len(self.first.bias)
+        return by_rows(_encode, [edge_vector], first, self.first.bias, *second, numbers=numbers)
 
-    def _encode(self, edge_vector: Tensor, transformations: Tensor) -> Tensor:
-        total = 0.0
-        for transformation in transformations:
-            transformed = edge_vector / LENGTH_UNIT @ transformation.T
-            total = total + nn.functional.silu(self.first(transformed))
-        return self.second(total / len(transformations))
+
+def _encode(vector: Tensor, first: Tensor, bias: Tensor, second: Tensor, last: Tensor) -> Tensor:
+    """(edges, width) from (edges, 3); `first` is (transformations, 3, width)."""
+    hidden = torch.baddbmm(bias, vector.expand(len(first), -1, -1), first)
+    return nn.functional.linear(nn.functional.silu(hidden).mean(0), second, last)
 
 
 class SymGNN(nn.Module):
@@ -186,5 +185,14 @@ class EdgeLengthNetwork(NoSymmetrization):
         return nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width))
 
     def _encode(self, edge_vector: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(edge_vector, dim=-1, keepdim=True)
-        return self.encoder(length / LENGTH_UNIT)
+        length = torch.linalg.vector_norm(edge_vector, dim=-1, keepdim=True) / LENGTH_UNIT
+        weights = self.encoder.parameters()
+        return by_rows(_encode_length, [length], *weights, numbers=self.encoder[0].out_features)
+
+
+def _encode_length(
+    length: Tensor, first: Tensor, bias: Tensor, second: Tensor, last: Tensor
+) -> Tensor:
+    """(edges, width) from (edges, 1)."""
+    hidden = nn.functional.silu(nn.functional.linear(length, first, bias))
+    return nn.functional.linear(hidden, second, last)

@@ -89,8 +89,8 @@ def test_batch_equals_single(model):
 def test_large_structures_in_blocks_give_the_same(model, monkeypatch):
     graph = tensors(*random_structure(7, atoms=300, side=18.0))
     whole = model(*graph)
-    for module in ("blocks", "symgnn"):
-        monkeypatch.setattr(f"symgnn.models.{module}.EDGES_AT_ONCE", 500)
+    for name in ("EDGES_AT_ONCE", "NUMBERS_AT_ONCE"):
+        monkeypatch.setattr(f"symgnn.models.blocks.{name}", 500)
     torch.testing.assert_close(model(*graph), whole, **SAME)
 
 
