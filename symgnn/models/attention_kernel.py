@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import silu
 
-from symgnn.models.normalization import RunningNorm
+from symgnn.models.normalization import BatchNorm
 
 BLOCK_NUMBERS = 256 * 1024  # in a block's (edges, heads * width): 1 MiB in single precision
 SLOPE = 0.01  # of the leaky rectifier below zero
@@ -40,7 +40,7 @@ class EdgeUpdate:
 
     weight: Tensor
     bias: Tensor
-    norm: RunningNorm
+    norm: BatchNorm
     kept: Tensor | None
 
 
@@ -75,7 +75,8 @@ def attend(
     source, target = edge_index
     start = target.new_zeros(len(from_target) + 1)
     torch.cumsum(torch.bincount(target, minlength=len(from_target)), 0, out=start[1:])
-    tensors = [t.contiguous() for t in (node, edge, from_source, from_target, weight, bias, score)]
+    # The bias is added once to a target and not to each of its edges.
+    tensors = [t.contiguous() for t in (node, edge, from_source, from_target + bias, weight, score)]
     after = [None] * 6
     if update is not None:
         norm = update.norm
@@ -238,12 +239,11 @@ class _Block:
     from_source: Tensor
     from_target: Tensor
     weight: Tensor
-    bias: Tensor
     source: Tensor
     start: Tensor
 
     def feature(self, atoms: tuple[int, int], edges: slice) -> Tensor:
-        feature = torch.addmm(self.bias, self.edge[edges], self.weight.T)
+        feature = torch.mm(self.edge[edges], self.weight.T)
         _activate(
             *_arrays(feature, self.source, self.start),
             atoms,
@@ -253,19 +253,63 @@ class _Block:
         return feature
 
 
+@dataclass
+class _Normalisation:
+    """silu(scale (z - mean) inverse + shift) of the edges' mixed features z, backwards."""
+
+    mixed_edge: Tensor
+    scale: Tensor
+    shift: Tensor
+    mean: Tensor
+    inverse: Tensor
+    kept: Tensor | None
+
+    def by_normal(self, by_new_edge: Tensor, edges: slice) -> Tensor:
+        """Gradient by what goes into the silu."""
+        factor = self.scale * self.inverse
+        normal = torch.addcmul(self.shift - self.mean * factor, self.mixed_edge[edges], factor)
+        by_new = by_new_edge[edges] if self.kept is None else by_new_edge[edges] * self.kept[edges]
+        return torch.ops.aten.silu_backward(by_new, normal)
+
+    def parameter_gradients(
+        self, by_new_edge: Tensor, blocks: list[tuple[tuple[int, int], slice]]
+    ) -> tuple[Tensor, Tensor]:
+        """Gradients by scale and shift."""
+        by_scale, by_shift = torch.zeros_like(self.scale), torch.zeros_like(self.shift)
+        for _, edges in blocks:
+            back = self.by_normal(by_new_edge, edges)
+            by_shift += back.sum(0)
+            by_scale += (back * (self.mixed_edge[edges] - self.mean)).sum(0)
+        return by_scale * self.inverse, by_shift
+
+    def pull_back(
+        self, by_new_edge: Tensor, edges: slice, through: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """Gradient by z; `through` has those by scale and shift where mean and inverse are of z."""
+        back = self.by_normal(by_new_edge, edges)
+        if through is not None:
+            by_scale, by_shift = through
+            count = len(self.mixed_edge)
+            factor = self.inverse * by_scale / count
+            back -= torch.addcmul(
+                by_shift / count - self.mean * factor, self.mixed_edge[edges], factor
+            )
+        return back.mul_(self.scale * self.inverse)
+
+
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx, node, edge, from_source, from_target, weight, bias, score, source, start,
+        ctx, node, edge, from_source, from_target, weight, score, source, start,
         mix, mix_bias, scale, shift, kept, statistics,
     ):  # fmt: skip
-        block = _Block(edge, from_source, from_target, weight, bias, source, start)
+        block = _Block(edge, from_source, from_target, weight, source, start)
         attention = edge.new_empty(len(edge), len(score))
         mixed = edge.new_zeros(len(start) - 1, *score.shape)
         mixed_edge = new_edge = mean = inverse = None
         if mix is not None:
             mixed_edge, new_edge = torch.empty_like(edge), torch.empty_like(edge)
-        blocks = _blocks(start, len(bias))
+        blocks = _blocks(start, len(weight))
         for atoms, edges in blocks:
             feature = block.feature(atoms, edges)
             _scores(*_arrays(feature, start), atoms, *_arrays(score, attention))
@@ -274,7 +318,7 @@ class _Attention(torch.autograd.Function):
             if mix is not None:
                 torch.addmm(mix_bias, feature, mix.T, out=mixed_edge[edges])
         if mix is not None:
-            mean, inverse = statistics(mixed_edge)
+            mean, inverse, ctx.of_batch = statistics(mixed_edge)
             factor = scale * inverse
             offset = shift - mean * factor
             for _, edges in blocks:
@@ -283,7 +327,7 @@ class _Attention(torch.autograd.Function):
                     new *= kept[edges]
                 torch.add(edge[edges], new, out=new_edge[edges])
         ctx.save_for_backward(
-            node, edge, from_source, from_target, weight, bias, score, source, start, attention,
+            node, edge, from_source, from_target, weight, score, source, start, attention,
             mix, scale, shift, kept, mixed_edge, mean, inverse,
         )  # fmt: skip
         return mixed, new_edge
@@ -292,31 +336,29 @@ class _Attention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, by_mixed, by_new_edge):
         (
-            node, edge, from_source, from_target, weight, bias, score, source, start, attention,
+            node, edge, from_source, from_target, weight, score, source, start, attention,
             mix, scale, shift, kept, mixed_edge, mean, inverse,
         ) = ctx.saved_tensors  # fmt: skip
-        block = _Block(edge, from_source, from_target, weight, bias, source, start)
+        block = _Block(edge, from_source, from_target, weight, source, start)
         by_mixed = by_mixed.contiguous()
         by_node, by_edge = torch.zeros_like(node), torch.empty_like(edge)
         by_source, by_target = torch.zeros_like(from_source), torch.zeros_like(from_target)
-        by_weight, by_score = torch.zeros_like(weight), torch.zeros_like(score)
+        by_weight, by_score = torch.zeros_like(weight.T.contiguous()), torch.zeros_like(score)
         slope = score.numpy().dtype.type(SLOPE)
         graph = _arrays(source, start)
+        blocks = _blocks(start, len(weight))
         if mix is not None:
-            factor = scale * inverse
-            offset = shift - mean * factor
-            by_mix, by_factor, by_offset = (torch.zeros_like(t) for t in (mix, factor, offset))
-        for atoms, edges in _blocks(start, len(bias)):
+            by_mix, by_mix_bias = torch.zeros_like(mix), torch.zeros_like(shift)
+            normalisation = _Normalisation(mixed_edge, scale, shift, mean, inverse, kept)
+            by_scale, by_shift = normalisation.parameter_gradients(by_new_edge, blocks)
+            through = (by_scale, by_shift) if ctx.of_batch else None
+        for atoms, edges in blocks:
             feature = block.feature(atoms, edges)
             if mix is None:
                 gradient = torch.zeros_like(feature)
             else:
-                back = by_new_edge[edges] if kept is None else by_new_edge[edges] * kept[edges]
-                normal = torch.addcmul(offset, mixed_edge[edges], factor)
-                back = torch.ops.aten.silu_backward(back, normal)
-                by_offset += back.sum(0)
-                by_factor += (back * mixed_edge[edges]).sum(0)
-                back *= factor
+                back = normalisation.pull_back(by_new_edge, edges, through)
+                by_mix_bias += back.sum(0)
                 gradient = back @ mix
                 by_mix.addmm_(back.T, feature)
             of_scores = feature.new_empty(len(feature), len(score))
@@ -330,20 +372,8 @@ class _Attention(torch.autograd.Function):
                 torch.mm(gradient, weight, out=by_edge[edges])
             else:
                 torch.addmm(by_new_edge[edges], gradient, weight, out=by_edge[edges])
-            by_weight.addmm_(gradient.T, edge[edges])
+            by_weight.addmm_(edge[edges].T, gradient)
         after = [None] * 6
         if mix is not None:
-            by_scale = inverse * (by_factor - mean * by_offset)
-            after = [by_mix, by_offset * factor, by_scale, by_offset, None, None]
-        bias_and_score = by_target.sum(0), by_score
-        return (
-            by_node,
-            by_edge,
-            by_source,
-            by_target,
-            by_weight,
-            *bias_and_score,
-            None,
-            None,
-            *after,
-        )
+            after = [by_mix, by_mix_bias, by_scale, by_shift, None, None]
+        return by_node, by_edge, by_source, by_target, by_weight.T, by_score, None, None, *after

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 EDGES_AT_ONCE = 200_000  # some 6,000 atoms at 5 Å
-NUMBERS_AT_ONCE = 128 * 1024  # of a block of rows: 512 KiB in single precision
+NUMBERS_AT_ONCE = 256 * 1024  # of a block of rows: 1 MiB in single precision
 
 
 def many_edges(edge_index: Tensor) -> bool:

@@ -11,7 +11,7 @@ from symgnn.models import attention_kernel
 from symgnn.models.attention_kernel import EdgeUpdate
 from symgnn.models.blocks import many_edges, target_blocks
 from symgnn.models.elements import ElementEmbedding
-from symgnn.models.normalization import RunningNorm
+from symgnn.models.normalization import BatchNorm
 
 
 class EdgeAttention(MessagePassing):
@@ -117,7 +117,7 @@ class EdgeAttention(MessagePassing):
 class EdgeAttentionLayer(nn.Module):
     """Attention, heads mixed back to one width, normalised, and a skip connection for both.
 
-    The paper names no normalisation; its released code has batch norm, see `RunningNorm`.
+    The paper names no normalisation; its released code has batch norm, see `BatchNorm`.
 
     Args:
         width: length of node and edge features.
@@ -130,10 +130,10 @@ class EdgeAttentionLayer(nn.Module):
         super().__init__()
         self.attention = EdgeAttention(width, heads)
         self.mix_nodes = nn.Linear(heads * width, width)
-        self.norm_nodes = RunningNorm(width)
+        self.norm_nodes = BatchNorm(width)
         if not last:
             self.mix_edges = nn.Linear(heads * width, width)
-            self.norm_edges = RunningNorm(width)
+            self.norm_edges = BatchNorm(width)
         self.last = last
         self.dropout = nn.Dropout(dropout)
 
@@ -225,6 +225,6 @@ class PredictionModule(nn.Module):
 def decoder(width: int, depth: int = 4) -> nn.Sequential:
     """`depth` times linear, normalisation and PReLU, then one number."""
     blocks = [
-        nn.Sequential(nn.Linear(width, width), RunningNorm(width), nn.PReLU()) for _ in range(depth)
+        nn.Sequential(nn.Linear(width, width), BatchNorm(width), nn.PReLU()) for _ in range(depth)
     ]
     return nn.Sequential(*blocks, nn.Linear(width, 1))

@@ -1,4 +1,4 @@
-"""Normalisation that is the same in training and evaluation."""
+"""Normalisation of features over atoms or edges."""
 
 import torch
 from torch import Tensor, nn
@@ -31,22 +31,50 @@ class RunningNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(rows, width), normalised over the rows seen so far."""
-        mean, inverse = self.statistics(x)
-        factor = self.scale * inverse
-        return torch.addcmul(self.shift - mean * factor, x, factor)
+        if self.training and len(x) > 1:
+            self._follow(x)
+        factor = self.scale * torch.rsqrt(self.variance + 1e-5)
+        return torch.addcmul(self.shift - self.mean * factor, x, factor)
 
     @torch.no_grad()
-    def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and inverse deviation, (width,) each, to normalise x by; training follows x."""
-        if self.training and len(x) > 1:
-            self._follow(x.detach())
-        return self.mean, torch.rsqrt(self.variance + 1e-5)
-
     def _follow(self, x: Tensor) -> None:
-        mean = x.mean(0)
-        variance = sum((rows - mean).square().sum(0) for rows in x.split(ROWS)) / (len(x) - 1)
+        variance, mean = torch.var_mean(x.detach(), dim=0)
         share = 1.0 if self.batches == 0 else self.momentum
         # out of place: the numbers used before are part of the gradient's graph
         self.mean = torch.lerp(self.mean, mean.to(self.mean.dtype), share)
         self.variance = torch.lerp(self.variance, variance.to(self.mean.dtype), share)
         self.batches = self.batches + 1
+
+
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm, as the paper's released code has: by the batch in training.
+
+    Unlike `RunningNorm` it cannot fall behind the features: where they move by more than their
+    spread in a step, running numbers put them many deviations off.
+    """
+
+    @property
+    def scale(self) -> Tensor:
+        """(width,)."""
+        return self.weight
+
+    @property
+    def shift(self) -> Tensor:
+        """(width,)."""
+        return self.bias
+
+    @torch.no_grad()
+    def statistics(self, x: Tensor) -> tuple[Tensor, Tensor, bool]:
+        """Mean and inverse deviation, (width,) each, and whether they are those of x.
+
+        In training the running numbers follow x, (rows, width).
+        """
+        if not self.training:
+            return self.running_mean, torch.rsqrt(self.running_var + self.eps), False
+        mean = x.mean(0)
+        squares = sum((rows - mean).square().sum(0) for rows in x.split(ROWS))
+        self.num_batches_tracked += 1
+        self.running_mean = torch.lerp(self.running_mean, mean, self.momentum)
+        unbiased = squares / max(len(x) - 1, 1)
+        self.running_var = torch.lerp(self.running_var, unbiased, self.momentum)
+        return mean, torch.rsqrt(squares / len(x) + self.eps), True

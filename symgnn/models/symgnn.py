@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from symgnn.models.blocks import by_rows
 from symgnn.models.egat import PredictionModule
+from symgnn.models.normalization import BatchNorm
 from symgnn.models.symmetrization import Symmetrization
 from symgnn.models.transformations import haar_angles, rotations
 
@@ -16,33 +17,57 @@ LENGTH_UNIT = 3.0  # Å, about a bond: edge vectors enter the networks divided b
 class EdgeEncoder(nn.Module):
     """Features of an edge from its vector as it lies in space: not invariant by itself.
 
+    Attention has to tell apart lengths that differ by some 0.1 Å. A network that begins with the
+    components alone learns that only slowly, so Gaussians of the vector's length enter as well.
+
     Args:
         width: length of the features.
+        gaussians: number of Gaussians, from 2 to 5 Å; 0 for the components alone, as in the paper.
+        dimension: of the vectors.
     """
 
-    def __init__(self, width: int):
+    def __init__(self, width: int, gaussians: int, dimension: int = 3):
         super().__init__()
-        self.first = nn.Linear(3, width)
+        self.first = nn.Linear(dimension, width)
         self.second = nn.Linear(width, width)
+        self.norm = BatchNorm(width)
+        if gaussians:
+            self.register_buffer("centres", torch.linspace(2.0, 5.0, gaussians))
+            self.radial = nn.Linear(gaussians, width, bias=False)
 
     def forward(self, edge_vector: Tensor, transformations: Tensor) -> Tensor:
         """Mean over the transformations of the features of the transformed vectors.
 
         Args:
-            edge_vector: (edges, 3), Å.
-            transformations: (count, 3, 3).
+            edge_vector: (edges, dimension), Å.
+            transformations: (count, dimension, dimension), orthogonal.
 
         Returns:
             (edges, width).
         """
         first = (transformations.mT @ self.first.weight.T) / LENGTH_UNIT
-        second = self.second.weight, self.second.bias
+        shared = [first, self.first.bias, self.second.weight, self.second.bias]
+        if hasattr(self, "radial"):
+            shared += [self.centres, self.radial.weight]
         numbers = len(transformations) * len(self.first.bias)
-        return by_rows(_encode, [edge_vector], first, self.first.bias, *second, numbers=numbers)
+        return self.norm(by_rows(_encode, [edge_vector], *shared, numbers=numbers))
 
 
-def _encode(vector: Tensor, first: Tensor, bias: Tensor, second: Tensor, last: Tensor) -> Tensor:
+def _encode(
+    vector: Tensor,
+    first: Tensor,
+    bias: Tensor,
+    second: Tensor,
+    last: Tensor,
+    centres: Tensor | None = None,
+    radial: Tensor | None = None,
+) -> Tensor:
     """(edges, width) from (edges, 3); `first` is (transformations, 3, width)."""
+    if radial is not None:
+        length = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
+        spread = centres[1] - centres[0]
+        gaussians = torch.exp(-0.5 * ((length - centres) / spread) ** 2)
+        bias = nn.functional.linear(gaussians, radial, bias)
     hidden = torch.baddbmm(bias, vector.expand(len(first), -1, -1), first)
     return nn.functional.linear(nn.functional.silu(hidden).mean(0), second, last)
 
@@ -67,6 +92,7 @@ class SymGNN(nn.Module):
         samples: K, number of rotations and of non-rotations in training.
         evaluation_samples: K in evaluation.
         aggregation: `edge_representations` or `predictions`.
+        gaussians: of the length of an edge, as first features; 0 or at least 2.
     """
 
     def __init__(
@@ -80,10 +106,11 @@ class SymGNN(nn.Module):
         samples: int = 4,
         evaluation_samples: int = 16,
         aggregation: str = "edge_representations",
+        gaussians: int = 20,
     ):
         super().__init__()
         self.symmetrization = Symmetrization(distribution, samples, evaluation_samples)
-        self.encoder = EdgeEncoder(width)
+        self.encoder = EdgeEncoder(width, gaussians)
         self.prediction = PredictionModule(elements, width=width, heads=heads, dropout=dropout)
         if aggregation not in AGGREGATIONS:
             raise ValueError(
@@ -135,6 +162,8 @@ class NoSymmetrization(nn.Module):
     Args: see `SymGNN`.
     """
 
+    dimension = 3  # of the vectors that the encoder sees
+
     def __init__(
         self,
         elements: Sequence[int],
@@ -142,21 +171,17 @@ class NoSymmetrization(nn.Module):
         width: int = 32,
         heads: Sequence[int] = (8, 4, 2, 1),
         dropout: float = 0.0,
+        gaussians: int = 20,
     ):
         super().__init__()
-        self.encoder = self._make_encoder(width)
+        self.encoder = EdgeEncoder(width, gaussians, self.dimension)
         self.prediction = PredictionModule(elements, width=width, heads=heads, dropout=dropout)
-
-    def _make_encoder(self, width: int) -> nn.Module:
-        return EdgeEncoder(width)
-
-    def _encode(self, edge_vector: Tensor) -> Tensor:
-        identity = torch.eye(3, dtype=edge_vector.dtype, device=edge_vector.device)
-        return self.encoder(edge_vector, identity.unsqueeze(0))
 
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
         """Standardised barriers, (atoms,); arguments as `SymGNN.forward`."""
-        return self.prediction(species, edge_index, self._encode(edge_vector))
+        identity = torch.eye(self.dimension, dtype=edge_vector.dtype, device=edge_vector.device)
+        edge = self.encoder(edge_vector, identity.unsqueeze(0))
+        return self.prediction(species, edge_index, edge)
 
 
 class Augmentation(NoSymmetrization):
@@ -181,18 +206,9 @@ class EdgeLengthNetwork(NoSymmetrization):
     Args: see `SymGNN`.
     """
 
-    def _make_encoder(self, width: int) -> nn.Module:
-        return nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width))
+    dimension = 1
 
-    def _encode(self, edge_vector: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(edge_vector, dim=-1, keepdim=True) / LENGTH_UNIT
-        weights = self.encoder.parameters()
-        return by_rows(_encode_length, [length], *weights, numbers=self.encoder[0].out_features)
-
-
-def _encode_length(
-    length: Tensor, first: Tensor, bias: Tensor, second: Tensor, last: Tensor
-) -> Tensor:
-    """(edges, width) from (edges, 1)."""
-    hidden = nn.functional.silu(nn.functional.linear(length, first, bias))
-    return nn.functional.linear(hidden, second, last)
+    def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
+        """Standardised barriers, (atoms,); arguments as `SymGNN.forward`."""
+        length = torch.linalg.vector_norm(edge_vector, dim=-1, keepdim=True)
+        return super().forward(species, edge_index, length)
