@@ -64,6 +64,10 @@ EDGE_INDEX = "edge_index"  # (2, edges), source and target atoms, sorted by targ
 EDGE_VECTOR = "edge_vector"  # (edges, 3), Å, source -> target
 ENERGY = "energy"  # (atoms,), eV, potential energy of each atom
 PUBLISHED_PRESSURE = "published_pressure"  # (atoms,), local pressure as published, unit not stated
+INPUTS = "inputs"  # group of a glass, per-atom inputs of models by name, (atoms, n)
+POTENTIAL = "potential"  # attribute of the file: what the inputs were computed with
+POTENTIAL_SHA256 = "potential_sha256"
+INPUT_ELEMENTS = "input_elements"  # attribute of the file: atomic numbers, order of the inputs
 SPLIT = "split"  # attribute of a glass: train, validation or test
 
 # explanation.h5: the structure's `position`, `cell`, `species`, `edge_index` and `edge_vector` at

@@ -1,6 +1,7 @@
 """Pairs of atoms within a cutoff in a periodic cell of any shape and size (linked cells)."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -42,24 +43,64 @@ def pairs(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> Pairs:
     Raises:
         ValueError: a position is not finite, the cell has no volume, or cutoff <= 0.
     """
+    if not cutoff > 0:
+        raise ValueError(f"cutoff is {cutoff}, must be positive")
+    places, wrapped, wrap = _wrap_into_bins(positions, cell, cutoff)
+    grid = (*places, float(cutoff) ** 2)
+    first = np.concatenate([[0], np.cumsum(_count(*grid))])
+    return Pairs(*_fill(*grid, wrapped, wrap, first))
+
+
+class LinkedCells(NamedTuple):
+    """Atoms of a periodic structure sorted into bins, for compiled loops over near atoms.
+
+    Attributes:
+        ordered: (atoms, 3) float64, Å, positions wrapped into the cell, in the order of the bins.
+        cell: (3, 3), Å.
+        bin_of: (atoms, 3) int64, of each atom in the structure's order.
+        bins: (3,) int64, number of bins along each lattice vector.
+        reach: (3,) int64, how many bins away a neighbour can be.
+        start: (bins + 1,) int64, atoms of bin b are members[start[b]:start[b + 1]].
+        members: (atoms,) int64, indices of the atoms in the order of the bins.
+    """
+
+    ordered: np.ndarray
+    cell: np.ndarray
+    bin_of: np.ndarray
+    bins: np.ndarray
+    reach: np.ndarray
+    start: np.ndarray
+    members: np.ndarray
+
+
+def linked_cells(positions: np.ndarray, cell: np.ndarray, reach: float) -> LinkedCells:
+    """Sort atoms into bins so that near bins hold all atoms within `reach` (Å) of an atom.
+
+    Raises:
+        ValueError: a position is not finite, or the cell has no volume.
+    """
+    return _wrap_into_bins(positions, cell, reach)[0]
+
+
+def _wrap_into_bins(
+    positions: np.ndarray, cell: np.ndarray, reach: float
+) -> tuple[LinkedCells, np.ndarray, np.ndarray]:
+    """Linked cells, the wrapped positions, and the lattice vectors that were taken off."""
     positions = np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 3)
     cell = np.ascontiguousarray(cell, dtype=np.float64)
     volume = abs(np.linalg.det(cell)) if np.isfinite(cell).all() else 0.0
     if not volume > 0:
         raise ValueError("the cell has no volume")
-    if not cutoff > 0:
-        raise ValueError(f"cutoff is {cutoff}, must be positive")
     if not np.isfinite(positions).all():
         raise ValueError("a position is not a finite number")
     fractional = positions @ np.linalg.inv(cell)
     wrap = np.floor(fractional).astype(np.int64)
     wrapped = positions - wrap @ cell
-    bins, reach = _bins(cell, volume, cutoff * (1 + SLACK), len(positions))
+    bins, near = _bins(cell, volume, reach * (1 + SLACK), len(positions))
     bin_of = np.minimum(((fractional - wrap) * bins).astype(np.int64), bins - 1)
     start, members = _sort_into_bins(bin_of, bins)
-    grid = (wrapped[members], cell, bin_of, bins, reach, start, members, float(cutoff) ** 2)
-    first = np.concatenate([[0], np.cumsum(_count(*grid))])
-    return Pairs(*_fill(*grid, wrapped, wrap, first))
+    places = LinkedCells(wrapped[members], cell, bin_of, bins, near, start, members)
+    return places, wrapped, wrap
 
 
 def _bins(

@@ -24,7 +24,13 @@ STAGE_MODULES = {
     ),
     "analysis": ("neighbors.py", "structures.py"),
     "barriers": ("lammps_interface.py", "neighbors.py", "potentials.py", "structures.py"),
-    "graphs": ("neighbors.py", "structures.py"),
+    "graphs": (
+        "barriers/tables.py",
+        "descriptors/*.py",
+        "neighbors.py",
+        "potentials.py",
+        "structures.py",
+    ),
     "training": ("models/*.py",),
     "explanations": (),
     "report": (

@@ -56,6 +56,11 @@ def explain_structure(
     budget = TimeBudget(time_budget)
     atoms = read_structure(path)
     trained = checkpoints.load(checkpoint)
+    if trained.inputs:
+        raise InputError(
+            f"{checkpoint}: model {trained.name} has per-atom inputs, of which edges know nothing; "
+            "explain a model of the graph alone, such as symgnn or density"
+        )
     unknown = sorted(set(atoms.numbers.tolist()) - set(trained.elements))
     if unknown:
         raise InputError(f"{path}: atomic numbers {unknown} are unknown to {checkpoint}")

@@ -1,13 +1,14 @@
 """From files of glasses and events to one file of graphs."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
 from symgnn import fields
+from symgnn.descriptors.registry import DESCRIPTORS, describe
 from symgnn.errors import InputError
 from symgnn.graphs.dataset import write_graphs
 from symgnn.graphs.graph import Graph, glass_graph
@@ -15,6 +16,7 @@ from symgnn.graphs.kinship import Kinship, groups, kinships
 from symgnn.graphs.labels import Labels, read_labels
 from symgnn.graphs.published import paper_split, published_files, read_published
 from symgnn.graphs.splits import automatic_split, named_split
+from symgnn.potentials import find_potential
 from symgnn.progress import Progress
 from symgnn.provenance import provenance
 from symgnn.structures import read_structure, structure_hash
@@ -32,6 +34,8 @@ def build_graphs(
     patterns: dict[str, Sequence[str]],
     seed: int,
     output: Path,
+    inputs: Sequence[str] = (),
+    potential: str = "",
 ) -> None:
     """Read glasses and events, match them, choose the split and write the graphs.
 
@@ -44,6 +48,8 @@ def build_graphs(
         patterns: names or patterns of the glasses of each part; all empty for automatic.
         seed: of the automatic split.
         output: graphs.h5.
+        inputs: per-atom inputs of models to add, by the names in symgnn.descriptors.registry.
+        potential: name or file; what the inputs are computed with.
 
     Raises:
         InputError: events of another structure, a glass without events, a name twice.
@@ -66,9 +72,52 @@ def build_graphs(
             seed=seed,
         )
     protocol = provenance(cutoff=cutoff, label=label, min_converged=min_converged, split_seed=seed)
+    describer = Describer(inputs, potential, structures.values())
     write_graphs(
-        output, _graphs(structures, labels, split, cutoff), cutoff=cutoff, label=label, **protocol
+        output,
+        _graphs(structures, labels, split, cutoff, describer),
+        cutoff=cutoff,
+        label=label,
+        **describer.attributes,
+        **protocol,
     )
+
+
+class Describer:
+    """Adds per-atom inputs to graphs.
+
+    Args:
+        inputs: names in symgnn.descriptors.registry.
+        potential: name or file.
+        structures: all of the dataset, whose elements order the columns.
+
+    Raises:
+        InputError: an unknown name, or no potential.
+    """
+
+    def __init__(self, inputs: Sequence[str], potential: str, structures: Iterable[Atoms]):
+        self._inputs = list(inputs)
+        for name in self._inputs:
+            if name not in DESCRIPTORS:
+                raise InputError(f"--inputs: {name!r}: must be one of {', '.join(DESCRIPTORS)}")
+        self.attributes: dict[str, object] = {}
+        if not self._inputs:
+            return
+        if not potential:
+            raise InputError("--inputs: they are computed with a potential: give --potential")
+        self._potential = find_potential(potential)
+        self._elements = sorted({int(z) for atoms in structures for z in set(atoms.numbers)})
+        self.attributes = {
+            fields.POTENTIAL: self._potential.name,
+            fields.POTENTIAL_SHA256: self._potential.sha256,
+            fields.INPUT_ELEMENTS: self._elements,
+        }
+
+    def describe(self, graph: Graph) -> None:
+        """Add the inputs to a graph."""
+        atoms = Atoms(graph.species, graph.position, cell=graph.cell, pbc=True)
+        for name in self._inputs:
+            graph.inputs[name] = describe(name, atoms, self._potential, self._elements)
 
 
 def _read_structures(paths: Sequence[Path]) -> dict[str, Atoms]:
@@ -104,7 +153,11 @@ def _match(structures: dict[str, Atoms], labels: Sequence[Labels]) -> dict[str, 
 
 
 def _graphs(
-    structures: dict[str, Atoms], labels: dict[str, Labels], split: dict[str, str], cutoff: float
+    structures: dict[str, Atoms],
+    labels: dict[str, Labels],
+    split: dict[str, str],
+    cutoff: float,
+    describer: Describer,
 ) -> Iterator[Graph]:
     with Progress("graphs", len(structures)) as progress:
         for name in sorted(structures):
@@ -114,6 +167,7 @@ def _graphs(
             graph.atom_fields = found.atom_fields
             origin = {key: atoms.info[key] for key in ORIGIN if key in atoms.info}
             graph.attributes = origin | {"structure_hash": found.structure_hash}
+            describer.describe(graph)
             yield graph
             progress.advance(
                 glass=name, edges=len(graph.edge_vector), labels=np.isfinite(graph.barrier).sum()
@@ -129,6 +183,8 @@ def import_published(
     test: Sequence[str],
     seed: int,
     output: Path,
+    inputs: Sequence[str] = (),
+    potential: str = "",
 ) -> list[Kinship]:
     """Write the published graphs as ours, with copies of each other named and grouped.
 
@@ -141,6 +197,8 @@ def import_published(
         test: likewise.
         seed: of the automatic choice.
         output: graphs.h5.
+        inputs: per-atom inputs of models to add.
+        potential: what they are computed with.
 
     Returns:
         The copies that were found.
@@ -161,14 +219,22 @@ def import_published(
         parts = {graph.name: paper_split(graph.name) for graph in graphs}
     else:
         parts = _grouped_split(group, validation, test, seed)
+    structures = [Atoms(graph.species) for graph in graphs]
+    describer = Describer(inputs, potential, structures)
     for graph in graphs:
         graph.split = parts[graph.name]
+    if inputs:
+        with Progress("inputs", len(graphs)) as progress:
+            for graph in graphs:
+                describer.describe(graph)
+                progress.advance(glass=graph.name)
     write_graphs(
         output,
         graphs,
         cutoff=cutoff,
         label=fields.BARRIER_MEAN,
         defects=json.dumps([str(kinship) for kinship in found]),
+        **describer.attributes,
         **provenance(cutoff=cutoff, split=split, validation=validation, test=test, seed=seed),
     )
     return found

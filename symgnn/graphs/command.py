@@ -24,6 +24,10 @@ def graphs(
     validation: list[str] = typer.Option([], help="Glasses that choose the epoch."),
     test: list[str] = typer.Option([], help="Glasses to test on."),
     seed: int = typer.Option(0, help="Of the automatic split (used when no split is named)."),
+    inputs: list[str] = typer.Option(
+        [], help="Per-atom inputs to add: response (model response), invariants (model ridge)."
+    ),
+    potential: str = typer.Option("", help="Name or file; what the inputs are computed with."),
 ) -> None:
     """Turn glasses and their saddle searches into graphs with labels and a split.
 
@@ -46,6 +50,8 @@ def graphs(
         patterns={"train": train, "validation": validation, "test": test},
         seed=seed,
         output=output,
+        inputs=inputs,
+        potential=potential,
     )
 
 
@@ -59,6 +65,12 @@ def import_published(
     validation: list[str] = typer.Option([], help="grouped: glasses that choose the epoch."),
     test: list[str] = typer.Option([], help="grouped: glasses to test on."),
     seed: int = typer.Option(0, help="grouped: of the choice where none is named."),
+    inputs: list[str] = typer.Option(
+        [], help="Per-atom inputs to add: response (model response), invariants (model ridge)."
+    ),
+    potential: str = typer.Option(
+        "Cu-Zr-2009", help="Name or file; what the inputs are computed with."
+    ),
 ) -> None:
     """Turn the published graphs of the SymGNN paper into a graphs.h5 of ours.
 
@@ -80,6 +92,8 @@ def import_published(
         test=test,
         seed=seed,
         output=output,
+        inputs=inputs,
+        potential=potential,
     )
     for kinship in found:
         typer.echo(f"defect: {kinship}")

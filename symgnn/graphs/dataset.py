@@ -65,6 +65,8 @@ def _write_graph(group: h5py.Group, graph: Graph) -> None:
         group.create_dataset(name, data=getattr(graph, name), dtype=kind)
     for name, values in graph.atom_fields.items():
         group.create_dataset(name, data=values)
+    for name, values in graph.inputs.items():
+        group.create_dataset(f"{fields.INPUTS}/{name}", data=values, dtype="f4")
     group.attrs[fields.SPLIT] = graph.split
     group.attrs.update(graph.attributes)
 
@@ -99,7 +101,10 @@ def _read_graph(group: h5py.Group) -> Graph:
         name=group.name.lstrip("/"),
         split=split,
         attributes=attributes,
-        atom_fields={name: group[name][()] for name in sorted(set(group) - set(STORED))},
+        atom_fields={
+            name: group[name][()] for name in sorted(set(group) - set(STORED) - {fields.INPUTS})
+        },
+        inputs={name: values[()] for name, values in group.get(fields.INPUTS, {}).items()},
         **arrays,
     )
 
@@ -111,6 +116,7 @@ def _check(graph: Graph, path: Path | str) -> None:
         graph.position.shape != (atoms, 3)
         or graph.barrier.shape != (atoms,)
         or graph.edge_vector.shape != (edges, 3)
+        or any(len(values) != atoms for values in graph.inputs.values())
         or (edges and not 0 <= graph.edge_index.min() <= graph.edge_index.max() < atoms)
     )
     if wrong:

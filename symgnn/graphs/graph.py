@@ -23,6 +23,8 @@ class Graph:
         barrier: (atoms,) float64, eV, NaN where unlabelled.
         split: train, validation or test; empty before a split is chosen.
         atom_fields: further per-atom arrays by the names in symgnn.fields.
+        inputs: (atoms, n) float32 each, per-atom inputs of models by the names in
+            symgnn.descriptors.registry.
         attributes: origin of the glass: structure_hash, composition, cooling_rate, ...
     """
 
@@ -35,6 +37,7 @@ class Graph:
     barrier: np.ndarray
     split: str = ""
     atom_fields: dict[str, np.ndarray] = field(default_factory=dict)
+    inputs: dict[str, np.ndarray] = field(default_factory=dict)
     attributes: dict[str, object] = field(default_factory=dict)
 
 

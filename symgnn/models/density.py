@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
 
+from symgnn.descriptors.registry import input_size
 from symgnn.models.blocks import many_edges, target_blocks
 from symgnn.models.elements import ElementEmbedding
+from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.models.normalization import RunningNorm
 from symgnn.models.radial import RadialBasis, spherical_harmonics
 
@@ -156,10 +158,13 @@ class DensityNetwork(nn.Module):
             edge_index: (2, edges), source and target.
             edge_vector: (edges, 3), Å, source -> target.
         """
-        node = self.embedding(species)
+        return self._through_layers(self.embedding(species), edge_index, edge_vector)
+
+    def _through_layers(self, node: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
+        """From the atoms' first features (atoms, width) to their numbers (atoms,)."""
         if many_edges(edge_index):
             return self._in_blocks(node, edge_index, edge_vector)
-        slot, geometry = self.padded_geometry(len(species), edge_index[1], edge_vector)
+        slot, geometry = self.padded_geometry(len(node), edge_index[1], edge_vector)
         for layer in self.layers:
             node = layer(node, node, edge_index, slot, geometry)
         return self.decoder(node).squeeze(-1)
@@ -193,3 +198,53 @@ class DensityNetwork(nn.Module):
         slot = target * places + rank
         padded = geometry.new_zeros(atoms * places, geometry.shape[1]).index_copy(0, slot, geometry)
         return slot, padded.view(atoms, places, -1)
+
+
+class ResponseNetwork(DensityNetwork):
+    """The density network, told how each atom's surroundings answer to pushes.
+
+    The inputs of `symgnn.descriptors.response` enter the atoms' first features, and, linearly, the
+    prediction. A layer begins as one that changes nothing, so that learning starts from the
+    inputs alone. Exactly invariant, as its inputs are.
+
+    Args:
+        elements: atomic numbers that the model knows.
+        width: length of the atoms' features.
+        layers: number of layers.
+        dropout: share of a layer's new features that training drops.
+        reach: where the radial functions end, Å.
+    """
+
+    def __init__(
+        self,
+        elements: Sequence[int],
+        *,
+        width: int = 64,
+        layers: int = 2,
+        dropout: float = 0.1,
+        reach: float = 5.0,
+    ):
+        super().__init__(elements, width=width, layers=layers, dropout=dropout, reach=reach)
+        inputs = sum(input_size(name, len(elements)) for name in MODEL_INPUTS["response"])
+        self.standardise = RunningNorm(inputs)
+        self.enter = nn.Sequential(
+            nn.Linear(inputs, width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, width)
+        )
+        self.directly = nn.Linear(inputs, 1)
+        for layer in self.layers:
+            nn.init.zeros_(layer.update[-1].weight)
+
+    def forward(
+        self, species: Tensor, edge_index: Tensor, edge_vector: Tensor, inputs: Tensor
+    ) -> Tensor:
+        """Standardised barriers, (atoms,).
+
+        Args:
+            species: (atoms,), atomic numbers.
+            edge_index: (2, edges), source and target.
+            edge_vector: (edges, 3), Å, source -> target.
+            inputs: (atoms, inputs), from `symgnn.descriptors.response.features`.
+        """
+        told = self.standardise(inputs).clamp(-5.0, 5.0)
+        node = self.embedding(species) + self.enter(told)
+        return self._through_layers(node, edge_index, edge_vector) + self.directly(told).squeeze(-1)

@@ -7,6 +7,7 @@ from importlib import import_module
 from torch import nn
 
 from symgnn.errors import InputError
+from symgnn.models.inputs import MODEL_INPUTS
 
 # Where each model is: imported when it is asked for, since e3nn is slow to import and optional.
 MODELS = {
@@ -15,6 +16,8 @@ MODELS = {
     "augmentation": ("symgnn", "Augmentation"),
     "edge_length": ("symgnn", "EdgeLengthNetwork"),
     "density": ("density", "DensityNetwork"),
+    "response": ("density", "ResponseNetwork"),
+    "ridge": ("ridge", "RidgeRegression"),
     "gcn": ("gcn", "GraphConvolution"),
     "gcn_edges": ("gcn", "EdgeGraphConvolution"),
     "mlp": ("mlp", "NearestNeighboursMLP"),
@@ -39,6 +42,12 @@ def model_class(name: str) -> type[nn.Module]:
         raise InputError(
             f"--model: {name}: it needs the package {error.name}; pip install 'symgnn[models]'"
         ) from None
+
+
+def model_inputs(name: str) -> tuple[str, ...]:
+    """Names of the per-atom inputs that a model takes as its fourth argument; mostly none."""
+    model_class(name)
+    return MODEL_INPUTS.get(name, ())
 
 
 def build_model(name: str, *, elements: Sequence[int], **options: object) -> nn.Module:

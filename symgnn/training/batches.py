@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from symgnn.fields import CONVERGED
 from symgnn.graphs.graph import Graph
@@ -46,6 +46,7 @@ class Batch:
         target: (atoms,) float32, standardised barrier, NaN where unlabelled.
         labelled: (labelled atoms,) int64, which atoms have a label.
         weight: (atoms,) float32, of each label in the loss.
+        inputs: (atoms, n) float32, per-atom inputs; None for models that have none.
     """
 
     species: Tensor
@@ -54,19 +55,30 @@ class Batch:
     target: Tensor
     labelled: Tensor
     weight: Tensor
+    inputs: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
         """The same on a device."""
-        return Batch(**{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Batch(**{name: t if t is None else t.to(device) for name, t in found.items()})
+
+    def through(self, model: nn.Module) -> Tensor:
+        """What a model says of the atoms, (atoms,)."""
+        if self.inputs is None:
+            return model(self.species, self.edge_index, self.edge_vector)
+        return model(self.species, self.edge_index, self.edge_vector, self.inputs)
 
 
-def as_batch(graph: Graph, scaling: Scaling, *, label_noise: float = 0.0) -> Batch:
+def as_batch(
+    graph: Graph, scaling: Scaling, *, label_noise: float = 0.0, inputs: Sequence[str] = ()
+) -> Batch:
     """A graph as tensors.
 
     Args:
         graph: the graph.
         scaling: of the labels.
         label_noise: see `label_weights`.
+        inputs: names of the per-atom inputs, side by side in the batch.
     """
     target = torch.from_numpy(scaling.standardised(graph.barrier)).float()
     return Batch(
@@ -76,6 +88,9 @@ def as_batch(graph: Graph, scaling: Scaling, *, label_noise: float = 0.0) -> Bat
         target=target,
         labelled=torch.isfinite(target).nonzero().squeeze(-1),
         weight=torch.from_numpy(label_weights(graph, scaling, label_noise)).float(),
+        inputs=torch.from_numpy(np.hstack([graph.inputs[name] for name in inputs])).float()
+        if inputs
+        else None,
     )
 
 
@@ -110,5 +125,8 @@ def join(batches: Sequence[Batch]) -> Batch:
         edge_vector=torch.cat([batch.edge_vector for batch in batches]),
         target=torch.cat([batch.target for batch in batches]),
         weight=torch.cat([batch.weight for batch in batches]),
+        inputs=None
+        if batches[0].inputs is None
+        else torch.cat([batch.inputs for batch in batches]),
         labelled=torch.cat([b.labelled + start for b, start in zip(batches, starts, strict=True)]),
     )

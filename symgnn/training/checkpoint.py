@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from symgnn.provenance import versions
 from symgnn.training.batches import Scaling
 
 FORMAT = "symgnn-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class Trained:
         data: hash, label and splits of the training data.
         versions: of the packages that trained it.
         epoch: the one whose weights these are, chosen on the validation glasses.
+        inputs: per-atom inputs: their names, the potential they are computed with and its
+            checksum, and the order of the elements; empty for a model of the graph alone.
     """
 
     model: nn.Module
@@ -50,6 +52,7 @@ class Trained:
     data: dict[str, object]
     versions: dict[str, str]
     epoch: int
+    inputs: dict[str, object] = field(default_factory=dict)
 
 
 def data_summary(dataset: Dataset) -> dict[str, object]:
@@ -57,7 +60,8 @@ def data_summary(dataset: Dataset) -> dict[str, object]:
     digest = hashlib.sha256()
     for graph in dataset.graphs:
         digest.update(f"{graph.name} {graph.split}".encode())
-        for array in (graph.species, graph.edge_index, graph.edge_vector, graph.barrier):
+        arrays = (graph.species, graph.edge_index, graph.edge_vector, graph.barrier)
+        for array in (*arrays, *(graph.inputs[name] for name in sorted(graph.inputs))):
             digest.update(array.tobytes())
     training = dataset.of_split("train")
     densities = [len(g.species) / abs(_determinant(g.cell)) for g in training]
@@ -99,6 +103,7 @@ def save_checkpoint(path: Path | str, trained: Trained) -> None:
         "data": json.dumps(trained.data, sort_keys=True),
         "versions": json.dumps(trained.versions or versions(), sort_keys=True),
         "epoch": trained.epoch,
+        "inputs": json.dumps(trained.inputs, sort_keys=True),
     }
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
@@ -136,6 +141,7 @@ def load(path: Path | str) -> Trained:
             data=json.loads(content["data"]),
             versions=json.loads(content["versions"]),
             epoch=content["epoch"],
+            inputs=json.loads(content["inputs"]),
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

@@ -28,8 +28,9 @@ def train(
     graphs: Path = typer.Argument(..., help="Graphs with labels and split (graphs.h5)."),
     model: str = typer.Option(
         "symgnn",
-        help="symgnn, density (our best), edge_length, no_symmetrization, augmentation, schnet, "
-        "egnn, equivariant (needs e3nn), gcn, gcn_edges or mlp.",
+        help="symgnn, response (our best; graphs made with --inputs response), density, "
+        "edge_length, no_symmetrization, augmentation, schnet, egnn, equivariant (needs e3nn), "
+        "gcn, gcn_edges, mlp, or ridge (graphs made with --inputs invariants).",
     ),
     seed: int = typer.Option(0, help="Of the start, the order of the glasses and the samples."),
     output: Path = typer.Option(..., "--output", "-o", help="Folder of the run."),

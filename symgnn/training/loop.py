@@ -58,6 +58,7 @@ def train(
     recipe: Recipe,
     device: str,
     after_epoch: Callable[[State], None],
+    inputs: Sequence[str] = (),
 ) -> None:
     """Train until the recipe's end; `state` is changed in place.
 
@@ -74,10 +75,16 @@ def train(
         device: `cpu` or `cuda`.
         after_epoch: called after each epoch: writes checkpoints, shows progress, and may raise to
             stop.
+        inputs: names of the model's per-atom inputs.
     """
     batches = [
-        as_batch(graph, scaling, label_noise=recipe.label_noise).to(device) for graph in training
+        as_batch(graph, scaling, label_noise=recipe.label_noise, inputs=inputs).to(device)
+        for graph in training
     ]
+    if hasattr(state.model, "fit"):
+        _fit(state, batches, validation, scaling, recipe, device, inputs)
+        after_epoch(state)
+        return
     size = recipe.batch_size or len(batches)
     steps = recipe.epochs * math.ceil(len(batches) / size)
     while state.epoch < recipe.epochs and not _out_of_patience(state, recipe):
@@ -91,15 +98,32 @@ def train(
         if state.epoch % recipe.evaluation_interval == 0 or state.epoch == recipe.epochs:
             row = {"epoch": state.epoch, "loss": float(np.mean(losses))}
             row["learning_rate"] = learning_rate(recipe, (state.step - 1) / steps)
-            _evaluate(state, row, validation, scaling, device)
+            _evaluate(state, row, validation, scaling, device, inputs)
         after_epoch(state)
+
+
+def _fit(
+    state: State,
+    batches: Sequence[Batch],
+    validation: Sequence[Graph],
+    scaling: Scaling,
+    recipe: Recipe,
+    device: str,
+    inputs: Sequence[str],
+) -> None:
+    """A model that is solved for at once counts as the last epoch."""
+    loss = state.model.fit(join(batches))
+    state.average.load_state_dict(state.model.state_dict())
+    state.epoch, state.step = recipe.epochs, 1
+    row = {"epoch": state.epoch, "loss": loss, "learning_rate": 0.0}
+    _evaluate(state, row, validation, scaling, device, inputs)
 
 
 def _step(state: State, batch: Batch, recipe: Recipe, progress: float) -> float:
     """One step of the optimiser; the loss before it."""
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, progress)
-    predicted = state.model(batch.species, batch.edge_index, batch.edge_vector)
+    predicted = batch.through(state.model)
     weight = batch.weight[batch.labelled]
     error = predicted[batch.labelled] - batch.target[batch.labelled]
     loss = (weight * error * error).sum() / weight.sum()
@@ -119,9 +143,10 @@ def _evaluate(
     validation: Sequence[Graph],
     scaling: Scaling,
     device: str,
+    inputs: Sequence[str],
 ) -> None:
     """Add a row to the history; keep the weights when they are the best so far."""
-    predicted = predict_graphs(state.average, validation, scaling, device)
+    predicted = predict_graphs(state.average, validation, scaling, device, inputs)
     found = metrics_of_glasses({graph.name: graph.barrier for graph in validation}, predicted)
     for name, value in found["pooled"].items():
         row[f"validation_{name}"] = value
@@ -138,13 +163,16 @@ def _out_of_patience(state: State, recipe: Recipe) -> bool:
 
 @torch.no_grad()
 def predict_graphs(
-    model: nn.Module, graphs: Sequence[Graph], scaling: Scaling, device: str
+    model: nn.Module,
+    graphs: Sequence[Graph],
+    scaling: Scaling,
+    device: str,
+    inputs: Sequence[str] = (),
 ) -> dict[str, np.ndarray]:
     """Predicted barriers of each graph by name, (atoms,) float64, eV; one graph at a time."""
     model.eval()
     predicted = {}
     for graph in graphs:
-        batch = as_batch(graph, scaling).to(device)
-        standardised = model(batch.species, batch.edge_index, batch.edge_vector)
+        standardised = as_batch(graph, scaling, inputs=inputs).to(device).through(model)
         predicted[graph.name] = scaling.barrier(standardised.double().cpu().numpy())
     return predicted

@@ -9,8 +9,10 @@ import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 
+from symgnn.descriptors.registry import describe
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
+from symgnn.potentials import Potential, find_potential
 from symgnn.training.checkpoint import Trained, load
 
 # How far outside of the training glasses a structure may lie before a warning.
@@ -69,11 +71,30 @@ class Predictor:
             for array in (atoms.numbers.astype(np.int64), edge_index, edge_vector)
         ]
         del edge_index, edge_vector
-        found = []
+        found, described = [], {}
         for member in self.members:
-            standardised = member.model(*tensors).double().cpu().numpy()
+            extra = self._inputs(member, atoms, described)
+            standardised = member.model(*tensors, *extra).double().cpu().numpy()
             found.append(member.scaling.barrier(standardised))
         return np.stack(found)
+
+    def _inputs(
+        self, member: Trained, atoms: Atoms, described: dict[str, torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """The per-atom inputs of a model, at most one tensor; `described` keeps what was made."""
+        if not member.inputs:
+            return []
+        potential = _known_potential(member)
+        for name in member.inputs["names"]:
+            key = f"{name} {potential.sha256} {member.inputs['elements']}"
+            if key not in described:
+                values = describe(name, atoms, potential, member.inputs["elements"])
+                described[key] = torch.from_numpy(values).to(self._device)
+        tensors = [
+            described[f"{name} {potential.sha256} {member.inputs['elements']}"]
+            for name in member.inputs["names"]
+        ]
+        return [torch.cat(tensors, dim=1)]
 
     def outside(self, atoms: Atoms) -> list[str]:
         """In what a structure lies outside the training glasses: one line a reason.
@@ -104,6 +125,19 @@ class Predictor:
                 raise InputError(
                     f"element: {chemical_symbols[number]}: the model was trained on {names} only"
                 )
+
+
+def _known_potential(member: Trained) -> Potential:
+    """The potential that a model's inputs are computed with.
+
+    Raises:
+        InputError: it is not here, or it is another one of the same name.
+    """
+    name = str(member.inputs["potential"])
+    potential = find_potential(name)
+    if potential.sha256 != member.inputs["potential_sha256"]:
+        raise InputError(f"checkpoint: potential {name}: it is not the one that the model knows")
+    return potential
 
 
 def load_predictor(checkpoint: Path | str | Sequence[Path | str], device: str = "cpu") -> Predictor:

@@ -15,7 +15,7 @@ from symgnn.errors import InputError
 from symgnn.files import atomic_path, create_hdf5
 from symgnn.graphs.dataset import SPLITS, Dataset, read_graphs
 from symgnn.graphs.graph import Graph
-from symgnn.models.registry import build_model
+from symgnn.models.registry import build_model, model_inputs
 from symgnn.progress import Progress, TimeBudget
 from symgnn.provenance import provenance, stage_hash, versions
 from symgnn.training.batches import label_scaling
@@ -68,6 +68,8 @@ def train_model(
     _check_labels(path, training, validation)
     scaling = label_scaling(training)
     elements = sorted({int(z) for graph in dataset.graphs for z in np.unique(graph.species)})
+    inputs = model_inputs(model)
+    _check_inputs(path, model, inputs, dataset)
     torch.manual_seed(seed)
     network = build_model(model, elements=elements, **options).to(device)
     state = start(network, recipe)
@@ -85,6 +87,7 @@ def train_model(
             recipe=recipe,
             device=device,
             after_epoch=saver,
+            inputs=inputs,
         )
     network.load_state_dict(state.best)
     trained = Trained(
@@ -99,6 +102,7 @@ def train_model(
         data=data_summary(dataset),
         versions=versions(),
         epoch=state.best_epoch,
+        inputs=_inputs_of(inputs, dataset),
     )
     _write_results(output, trained, dataset, state.history, device)
     (output / RESUME).unlink(missing_ok=True)
@@ -109,6 +113,29 @@ def _check_labels(path: Path, training: Sequence[Graph], validation: Sequence[Gr
         raise InputError(f"{path}: the training glasses have fewer than two labelled atoms")
     if validation and sum(np.isfinite(graph.barrier).sum() for graph in validation) < 2:
         raise InputError(f"{path}: the validation glasses have fewer than two labelled atoms")
+
+
+def _check_inputs(path: Path, model: str, inputs: Sequence[str], dataset: Dataset) -> None:
+    for name in inputs:
+        for graph in dataset.graphs:
+            if name not in graph.inputs:
+                raise InputError(
+                    f"{path}: {graph.name}: no inputs {name!r}, which model {model} needs; make the "
+                    f"graphs with --inputs {name}"
+                )
+
+
+def _inputs_of(inputs: Sequence[str], dataset: Dataset) -> dict[str, object]:
+    """What prediction needs to compute the same inputs for another structure."""
+    if not inputs:
+        return {}
+    known = dataset.attributes
+    return {
+        "names": list(inputs),
+        "potential": str(known[fields.POTENTIAL]),
+        "potential_sha256": str(known[fields.POTENTIAL_SHA256]),
+        "elements": [int(z) for z in known[fields.INPUT_ELEMENTS]],
+    }
 
 
 def _signature(
@@ -205,7 +232,13 @@ def _write_results(
     output: Path, trained: Trained, dataset: Dataset, history: list[dict], device: str
 ) -> None:
     """All files of a finished run; the checkpoint comes last, so that it vouches for the rest."""
-    predicted = predict_graphs(trained.model.to(device), dataset.graphs, trained.scaling, device)
+    predicted = predict_graphs(
+        trained.model.to(device),
+        dataset.graphs,
+        trained.scaling,
+        device,
+        model_inputs(trained.name),
+    )
     trained.model.cpu()
     _write_history(output, history)
     _write_predictions(output / "predictions.h5", trained, dataset, predicted)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from symgnn.errors import InputError
+from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.potentials import Potential, check_elements, parse_composition
 
 THREADED = ("omp", "kk", "intel")  # suffixes of LAMMPS that use several threads a rank
@@ -147,6 +148,21 @@ def list_shards(barriers: Mapping, glasses: Iterable[Glass]) -> dict[str, int]:
     return {
         glass.name: shard_count(chosen_count(selection, glass.atoms), size) for glass in glasses
     }
+
+
+def check_inputs(config: Mapping) -> None:
+    """Check that the graphs get the per-atom inputs that the chosen models need.
+
+    Raises:
+        InputError: a model's input is not in graphs.inputs.
+    """
+    given = config["graphs"].get("inputs", [])
+    for model in config["models"]["names"]:
+        for name in MODEL_INPUTS.get(model, ()):
+            if name not in given:
+                raise InputError(
+                    f"graphs.inputs: {given}: model {model} needs {name!r}; add it to the list"
+                )
 
 
 def check_compositions(glasses: Iterable[Glass], potential: Potential) -> None:

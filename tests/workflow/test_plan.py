@@ -161,3 +161,10 @@ def test_costs_of_the_paper_s_protocol(repository):
     assert table["shear"].core_hours == pytest.approx(work / 3600)
     text = costs.format_costs(table.values())
     assert text.splitlines()[-1].split()[1] == str(sum(c.jobs for c in table.values()))
+
+
+def test_models_need_their_inputs_in_the_graphs():
+    config = {"graphs": {"cutoff": 5, "inputs": ["response"]}, "models": {"names": ["response"]}}
+    plan.check_inputs(config)
+    with pytest.raises(InputError, match=r"graphs\.inputs: \[\]: model response needs 'response'"):
+        plan.check_inputs(config | {"graphs": {"cutoff": 5}})

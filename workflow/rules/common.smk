@@ -19,6 +19,7 @@ try:
     SHEARED = plan.match(config["shear"]["glasses"], GLASSES, "shear.glasses")
     SHARDS = plan.list_shards(config["barriers"], [GLASSES[glass] for glass in SPLITS])
     plan.check_threads(config)
+    plan.check_inputs(config)
     POTENTIAL = find_potential(config["potential"])
     plan.check_compositions(GLASSES.values(), POTENTIAL)
 except InputError as error:

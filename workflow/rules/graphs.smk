@@ -20,7 +20,7 @@ rule build_graphs:
     params:
         events=lambda wildcards, input: repeat_option("--events", input.events),
         splits=" ".join(f"--{split} {glass}" for glass, split in SPLITS.items()),
-        graphs=plan.command_options(config["graphs"]),
+        graphs=plan.command_options(config["graphs"] | {"potential": config["potential"]}),
         code=stage_hash("graphs"),
     shell:
         "symgnn job --minutes {resources.runtime}"

@@ -1,0 +1,155 @@
+"""How the surroundings of an atom answer to small and to large pushes.
+
+The energy barrier of a rearrangement is a property of the energy landscape away from the minimum.
+Two cheap looks at that landscape are taken with the potential itself, in a region around the atom
+whose surroundings are frozen:
+
+- The region's Hessian is inverted: the block of the atom is its compliance, the harmonic mean
+  square displacement over k_B T (the flexibility volume of J. Ding et al.,
+  doi:10.1038/ncomms13733, is its trace for the whole structure).
+- The region is pushed along its softest answers to a force on the atom, both ways, in steps, and
+  the other coordinates follow by a Newton step with the inverted Hessian. The energy on the way
+  says how soon the harmonic walls give way, as a saddle search would find at a hundred times the
+  price.
+
+All numbers are invariant under rotation, reflection, translation and permutation, do not depend
+on the size of a supercell, and cost the same for each atom.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from threadpoolctl import threadpool_limits
+
+from symgnn.descriptors.potential import mechanics_of, species_of, splines, stress_invariants
+from symgnn.descriptors.response_kernel import SKIN, gather_most, push_softly
+from symgnn.neighbors import linked_cells
+from symgnn.potentials import Potential
+
+RADIUS = 5.0  # Å, of the region: some 33 atoms
+DIRECTIONS = 3  # softest answers that are followed
+STEPS = 8
+STRIDE = 0.2  # Å, of all atoms' displacements together
+KEPT = slice(1, None, 2)  # steps whose energies and forces are inputs
+RELAXATIONS = 1  # Newton steps of the other coordinates after each step
+CHUNK = 8192  # atoms between two reports of progress
+ENERGY_RANGE = (0.02, 20.0)  # eV, of the energies on the way
+FORCE_RANGE = (-8.0, 8.0)  # eV/Å
+
+
+@dataclass(frozen=True)
+class Response:
+    """The answers of every atom's surroundings.
+
+    Attributes:
+        compliance: (atoms, 3), eigenvalues of the atom's block of the inverse Hessian, Å²/eV.
+        reach: (atoms,), sum of squares of the region's answer to unit forces on the atom, Å⁴/eV².
+        stiffness: (atoms, 3), eigenvalues of the atom's block of the Hessian, eV/Å².
+        energy: (atoms, directions, 2, steps), eV, along each direction both ways.
+        force: (atoms, directions, 2, steps), eV/Å, along the way.
+    """
+
+    compliance: np.ndarray
+    reach: np.ndarray
+    stiffness: np.ndarray
+    energy: np.ndarray
+    force: np.ndarray
+
+
+def response_of(
+    atoms: Atoms,
+    potential: Potential,
+    *,
+    radius: float = RADIUS,
+    directions: int = DIRECTIONS,
+    steps: int = STEPS,
+    stride: float = STRIDE,
+    relaxations: int = RELAXATIONS,
+) -> Response:
+    """Push every atom's surroundings.
+
+    Args:
+        atoms: a periodic structure, at a minimum of the energy.
+        potential: an EAM potential.
+        radius: of the region that moves, Å.
+        directions: how many of the three softest answers are followed.
+        steps: number of steps along each way.
+        stride: length of a step, Å.
+        relaxations: Newton steps of the other coordinates after each step.
+
+    Raises:
+        InputError: an element that the potential does not have, or not an EAM potential.
+    """
+    table, species = splines(potential), species_of(atoms, potential)
+    density = mechanics_of(atoms, species, table).density
+    return _pushed(atoms, table, species, density, radius, directions, steps, stride, relaxations)
+
+
+def _pushed(atoms, table, species, density, radius, directions, steps, stride, relaxations):
+    outer = radius + table.cutoff + SKIN
+    places = linked_cells(atoms.positions, atoms.cell.array, outer / 2.0)
+    # bins of half the reach: fewer atoms are looked at in vain
+    places = places._replace(reach=2 * places.reach)
+    most = gather_most(places, outer * outer)
+    soft = np.empty((len(atoms), 8))
+    path = np.empty((len(atoms), directions, 2, steps, 2))
+    order = places.members
+    with threadpool_limits(1):  # the loops run in parallel, their matrices are small
+        for first in range(0, len(atoms), CHUNK):
+            targets = np.arange(first, min(first + CHUNK, len(atoms)))
+            mine, mine_path = np.empty((len(targets), 8)), np.empty((len(targets), *path.shape[1:]))
+            push_softly(
+                targets, places, species, density, table, radius, directions, steps, stride,
+                relaxations, most, mine, mine_path,
+            )  # fmt: skip
+            soft[order[targets]], path[order[targets]] = mine, mine_path
+    return Response(
+        compliance=soft[:, :3],
+        stiffness=soft[:, 3:6],
+        reach=soft[:, 6],
+        energy=path[..., 0],
+        force=path[..., 1],
+    )
+
+
+def names() -> list[str]:
+    """Names of the columns of `features`; a step is named by its distance in Å."""
+    steps = [f"{STRIDE * (step + 1):g}" for step in range(STEPS)[KEPT]]
+    found = ["energy", "density", "pressure", "von_mises"]
+    found += [f"log_compliance_{k}" for k in range(3)] + [f"stiffness_{k}" for k in range(3)]
+    found += ["log_reach"]
+    for what in ("mean_log_energy", "least_log_energy", "mean_force", "least_force"):
+        found += [f"{what}_{step}" for step in steps]
+    return found + [f"least_log_energy_{k}_{step}" for k in range(DIRECTIONS) for step in steps]
+
+
+def features(atoms: Atoms, potential: Potential) -> np.ndarray:
+    """Per-atom inputs of a model, (atoms, len(names())) float32: see `names`.
+
+    Raises:
+        InputError: an element that the potential does not have, or not an EAM potential.
+    """
+    table, species = splines(potential), species_of(atoms, potential)
+    found = mechanics_of(atoms, species, table)
+    answer = _pushed(
+        atoms, table, species, found.density, RADIUS, DIRECTIONS, STEPS, STRIDE, RELAXATIONS
+    )
+    energy = np.log(np.clip(answer.energy[..., KEPT], *ENERGY_RANGE))
+    force = np.clip(answer.force[..., KEPT], *FORCE_RANGE)
+    ways = (len(atoms), 2 * DIRECTIONS, energy.shape[-1])
+    all_energy, all_force = energy.reshape(ways), force.reshape(ways)
+    columns = [
+        found.energy[:, None],
+        found.density[:, None],
+        stress_invariants(found.virial),
+        np.log(np.maximum(answer.compliance, 1e-6)),
+        answer.stiffness,
+        np.log(np.maximum(answer.reach, 1e-9))[:, None],
+        all_energy.mean(1),
+        all_energy.min(1),
+        all_force.mean(1),
+        all_force.min(1),
+        energy.min(2).reshape(len(atoms), -1),
+    ]
+    return np.concatenate(columns, axis=1).astype(np.float32)

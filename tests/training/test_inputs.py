@@ -1,0 +1,128 @@
+"""Models with per-atom inputs, from graphs to predictions."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk
+from typer.testing import CliRunner
+
+import symgnn
+from symgnn.cli import app
+from symgnn.errors import InputError
+from symgnn.graphs.building import Describer
+from symgnn.graphs.dataset import read_graphs, write_graphs
+from symgnn.graphs.graph import glass_graph
+from symgnn.structures import write_structure
+from symgnn.training.batches import as_batch, join, label_scaling
+from symgnn.training.checkpoint import load, load_tensors
+from symgnn.training.evaluation import read_run
+from symgnn.training.metrics import pearson
+
+SHORT = ["--epochs", "10", "--width", "16", "--threads", "1"]
+
+
+def run(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None:
+        raise result.exception
+    return result
+
+
+def shaken(seed):
+    random = np.random.default_rng(seed)
+    atoms = bulk("Cu", "fcc", a=4.05, cubic=True).repeat(3)
+    atoms.symbols = random.permutation(["Cu"] * 69 + ["Zr"] * 39)
+    atoms.positions += random.normal(scale=0.15, size=atoms.positions.shape)
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory):
+    """Glasses whose label is a column of the response and of the invariants: the energy."""
+    path = tmp_path_factory.mktemp("inputs") / "graphs.h5"
+    structures = [shaken(seed) for seed in range(5)]
+    describer = Describer(["response", "invariants"], "Cu-Zr-2009", structures)
+    found = []
+    for seed, split in enumerate(["train"] * 3 + ["validation", "test"]):
+        graph = glass_graph(f"g{seed}", structures[seed], cutoff=4.0)
+        describer.describe(graph)
+        graph.barrier = graph.inputs["response"][:, 0].astype(float)
+        graph.split = split
+        found.append(graph)
+    write_graphs(path, found, cutoff=4.0, label="barrier_mean", **describer.attributes)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(graphs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for model in ("response", "ridge"):
+        rest = SHORT if model == "response" else []
+        run("train", graphs, "--model", model, "-o", folder / model, *rest)
+    return folder
+
+
+@pytest.mark.parametrize("model", ["response", "ridge"])
+def test_models_learn_what_their_inputs_say(finished, model):
+    found = read_run(finished / model)
+    (computed,), (predicted,) = (
+        part["test"].values() for part in (found.computed, found.predicted)
+    )
+    assert pearson(computed, predicted) > 0.95
+
+
+@pytest.mark.parametrize("model", ["response", "ridge"])
+def test_prediction_computes_the_same_inputs(finished, model, tmp_path):
+    found = read_run(finished / model)
+    checkpoint = finished / model / "checkpoint.pt"
+    predicted = symgnn.load(checkpoint).predict(shaken(4))
+    np.testing.assert_allclose(predicted, found.predicted["test"]["g4"], atol=2e-5)
+    write_structure(tmp_path / "glass.xyz", shaken(4))
+    run("predict", tmp_path / "glass.xyz", "--checkpoint", checkpoint, "-o", tmp_path / "p.xyz")
+
+
+def test_ridge_is_the_closed_form(graphs, finished):
+    """Against scikit-like normal equations in numpy, on standardised inputs."""
+    training = read_graphs(graphs).of_split("train")
+    scaling = label_scaling(training)
+    batch = join([as_batch(graph, scaling, inputs=["invariants"]) for graph in training])
+    x, y = batch.inputs.double().numpy(), batch.target.double().numpy()
+    x = (x - x.mean(0)) / np.maximum(x.std(0, ddof=1), 1e-9)
+    weight = np.linalg.solve(x.T @ x + 10.0 * np.eye(x.shape[1]), x.T @ (y - y.mean()))
+    model = load(finished / "ridge" / "checkpoint.pt").model
+    np.testing.assert_allclose(model.weight.numpy(), weight, rtol=1e-6, atol=1e-9)
+
+
+def test_graphs_without_the_inputs_are_refused(graphs, tmp_path):
+    dataset = read_graphs(graphs)
+    for graph in dataset.graphs:
+        del graph.inputs["response"]
+    path = tmp_path / "graphs.h5"
+    write_graphs(path, dataset.graphs, cutoff=4.0, label="barrier_mean")
+    with pytest.raises(InputError, match="g0: no inputs 'response'.*--inputs response"):
+        run("train", path, "--model", "response", "-o", tmp_path / "run", *SHORT)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_potential_of_the_same_name_is_refused(finished, tmp_path):
+    content = load_tensors(finished / "ridge" / "checkpoint.pt")
+    content["inputs"] = json.dumps(json.loads(content["inputs"]) | {"potential_sha256": "0" * 64})
+    torch.save(content, tmp_path / "checkpoint.pt")
+    with pytest.raises(InputError, match="Cu-Zr-2009: it is not the one that the model knows"):
+        symgnn.load(tmp_path / "checkpoint.pt").predict(shaken(0))
+
+
+def test_models_with_inputs_are_not_explained(finished, tmp_path):
+    write_structure(tmp_path / "glass.xyz", shaken(0))
+    checkpoint = finished / "ridge" / "checkpoint.pt"
+    with pytest.raises(InputError, match="model ridge has per-atom inputs"):
+        run("explain", tmp_path / "glass.xyz", "--checkpoint", checkpoint, "-o", tmp_path / "e.h5")
+
+
+def test_inputs_need_a_potential_and_a_known_name():
+    with pytest.raises(InputError, match="give --potential"):
+        Describer(["response"], "", [])
+    with pytest.raises(InputError, match="--inputs: 'energy': must be one of"):
+        Describer(["energy"], "Cu-Zr-2009", [])
