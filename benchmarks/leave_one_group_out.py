@@ -1,6 +1,6 @@
 """Grouped cross-validation on the published graphs: one fold a group of copies.
 
-    python benchmarks/leave_one_group_out.py FOLDER -o study --model response --seeds 4 -- --epochs 40
+    python benchmarks/leave_one_group_out.py FOLDER -o study --seeds 4 -- --epochs 15
 
 FOLDER holds train0.pickle ... train6.pickle. Each fold trains on all other groups, with no
 validation glass (the last epoch counts), and tests on its group. What follows `--` goes to `symgnn
@@ -111,7 +111,9 @@ def main() -> None:
                 f"       {REFERENCE[name]:.3f}             {spent:.0f}",
                 flush=True,
             )
-    computed, together, linear = (np.concatenate(parts) for parts in zip(*everything.values()))
+    computed, together, linear = (
+        np.concatenate(parts) for parts in zip(*everything.values(), strict=True)
+    )
     print(f"all together: {pearson(computed, together):.3f}, ridge {pearson(computed, linear):.3f}")
 
 

@@ -10,13 +10,9 @@ from symgnn.errors import InputError
 from symgnn.potentials import Potential
 
 
-def _response(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.ndarray:
-    return response.features(atoms, potential)
-
-
 DESCRIPTORS: dict[str, Callable[[Atoms, Potential, Sequence[int]], np.ndarray]] = {
     "invariants": invariants.features,
-    "response": _response,
+    "response": response.features,
 }
 
 
@@ -39,4 +35,4 @@ def describe(name: str, atoms: Atoms, potential: Potential, elements: Sequence[i
 
 def input_size(name: str, elements: int) -> int:
     """Number of inputs an atom, for so many elements."""
-    return invariants.size(elements) if name == "invariants" else len(response.names())
+    return (invariants if name == "invariants" else response).size(elements)

@@ -16,6 +16,7 @@ All numbers are invariant under rotation, reflection, translation and permutatio
 on the size of a supercell, and cost the same for each atom.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,12 @@ from ase import Atoms
 from threadpoolctl import threadpool_limits
 
 from symgnn.descriptors.potential import mechanics_of, species_of, splines, stress_invariants
-from symgnn.descriptors.response_kernel import SKIN, gather_most, push_softly
+from symgnn.descriptors.response_kernel import (
+    SKIN,
+    average_around,
+    gather_most,
+    push_softly,
+)
 from symgnn.neighbors import linked_cells
 from symgnn.potentials import Potential
 
@@ -34,6 +40,8 @@ STRIDE = 0.2  # Å, of all atoms' displacements together
 KEPT = slice(1, None, 2)  # steps whose energies and forces are inputs
 RELAXATIONS = 1  # Newton steps of the other coordinates after each step
 CHUNK = 8192  # atoms between two reports of progress
+# Radii of the means around an atom, Å, and whether each element is averaged by itself.
+AVERAGED_TO = ((3.6, False), (3.6, True), (5.0, False), (5.5, True), (7.0, False), (9.0, False))
 ENERGY_RANGE = (0.02, 20.0)  # eV, of the energies on the way
 FORCE_RANGE = (-8.0, 8.0)  # eV/Å
 
@@ -114,7 +122,7 @@ def _pushed(atoms, table, species, density, radius, directions, steps, stride, r
 
 
 def names() -> list[str]:
-    """Names of the columns of `features`; a step is named by its distance in Å."""
+    """Names of an atom's own columns in `features`; a step is named by its distance in Å."""
     steps = [f"{STRIDE * (step + 1):g}" for step in range(STEPS)[KEPT]]
     found = ["energy", "density", "pressure", "von_mises"]
     found += [f"log_compliance_{k}" for k in range(3)] + [f"stiffness_{k}" for k in range(3)]
@@ -124,8 +132,21 @@ def names() -> list[str]:
     return found + [f"least_log_energy_{k}_{step}" for k in range(DIRECTIONS) for step in steps]
 
 
-def features(atoms: Atoms, potential: Potential) -> np.ndarray:
-    """Per-atom inputs of a model, (atoms, len(names())) float32: see `names`.
+def size(elements: int) -> int:
+    """Number of columns of `features` for so many elements."""
+    return len(names()) * (1 + sum(elements if split else 1 for _, split in AVERAGED_TO))
+
+
+def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.ndarray:
+    """Per-atom inputs of a model, (atoms, size(len(elements))) float32.
+
+    An atom's own come first, see `names`; their means around the atom follow, see `AVERAGED_TO`:
+    labels are smooth in space, as neighbours share their rearrangements.
+
+    Args:
+        atoms: a periodic structure, at a minimum of the energy.
+        potential: an EAM potential.
+        elements: atomic numbers, in the order of the columns.
 
     Raises:
         InputError: an element that the potential does not have, or not an EAM potential.
@@ -152,4 +173,17 @@ def features(atoms: Atoms, potential: Potential) -> np.ndarray:
         all_force.min(1),
         energy.min(2).reshape(len(atoms), -1),
     ]
-    return np.concatenate(columns, axis=1).astype(np.float32)
+    own = np.concatenate(columns, axis=1).astype(np.float32)
+    return np.concatenate([own, _around(atoms, own, elements)], axis=1)
+
+
+def _around(atoms: Atoms, own: np.ndarray, elements: Sequence[int]) -> np.ndarray:
+    """Means of the columns around each atom, (atoms, columns) float32."""
+    squares = np.array([radius * radius for radius, _ in AVERAGED_TO])
+    split = np.array([split for _, split in AVERAGED_TO])
+    kind = np.argmax(atoms.numbers[:, None] == np.asarray(elements), axis=1)
+    places = linked_cells(atoms.positions, atoms.cell.array, squares[-1] ** 0.5)
+    most = gather_most(places, squares[-1])
+    means = np.empty((len(atoms), size(len(elements)) - own.shape[1]), dtype=np.float32)
+    average_around(places, kind, own, squares, split, len(elements), most, means)
+    return means

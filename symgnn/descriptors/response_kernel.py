@@ -375,9 +375,10 @@ def _inverse(hessian):
         least = min(least, inverse[i, i])
         most = max(most, inverse[i, i])
     if least > 0.0 and most < 1.0 / SOFTEST:
-        return inverse
+        return np.ascontiguousarray(inverse)
     value, vector = np.linalg.eigh(hessian)
-    return (vector / np.maximum(value, SOFTEST)) @ np.ascontiguousarray(vector.T)
+    scaled = np.ascontiguousarray(vector / np.maximum(value, SOFTEST))
+    return np.ascontiguousarray(scaled @ np.ascontiguousarray(vector.T))
 
 
 @njit(cache=True, parallel=True)
@@ -485,3 +486,57 @@ def push_softly(
                             shift += relax
                         path[at, k, side, step, 0] = energy - start
                         path[at, k, side, step, 1] = sign * (force @ mode)
+
+
+@njit(cache=True, parallel=True)
+def average_around(places, kind, values, squares, split, elements, most, means):
+    """Means of per-atom values over the atoms within some radii, each atom itself included.
+
+    Args:
+        places: linked cells that reach as far as the largest radius.
+        kind: (atoms,), element numbers from 0.
+        values: (atoms, n).
+        squares: (radii,), squared radii, ascending, Å².
+        split: (radii,), whether the mean is taken over each element by itself.
+        elements: number of elements.
+        most: from `gather_most`.
+        means: (atoms, columns), out: radius after radius, n columns each, or n for each element;
+            zero where there is no atom of an element.
+    """
+    atoms, width = values.shape
+    blocks = (atoms + BLOCK - 1) // BLOCK
+    for block in prange(blocks):
+        who = np.empty(most, np.int64)
+        where = np.empty((most, 3))
+        total = np.empty((len(squares), elements, width))
+        count = np.empty((len(squares), elements))
+        for place in range(block * BLOCK, min(atoms, (block + 1) * BLOCK)):
+            near = gather(place, places, squares[-1], who, where)
+            total[:] = 0.0
+            count[:] = 0.0
+            for k in range(near):
+                r2 = where[k, 0] ** 2 + where[k, 1] ** 2 + where[k, 2] ** 2
+                # each atom is counted in the smallest radius that holds it, and summed up below
+                shell = 0
+                while shell + 1 < len(squares) and r2 >= squares[shell]:
+                    shell += 1
+                element = kind[who[k]]
+                count[shell, element] += 1.0
+                for i in range(width):
+                    total[shell, element, i] += values[who[k], i]
+            column = 0
+            for shell in range(len(squares)):
+                if shell > 0:
+                    total[shell] += total[shell - 1]
+                    count[shell] += count[shell - 1]
+                if split[shell]:
+                    for element in range(elements):
+                        for i in range(width):
+                            mean = total[shell, element, i] / max(count[shell, element], 1.0)
+                            means[who[0], column + i] = mean
+                        column += width
+                else:
+                    for i in range(width):
+                        mean = total[shell, :, i].sum() / count[shell].sum()
+                        means[who[0], column + i] = mean
+                    column += width

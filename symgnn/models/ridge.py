@@ -24,23 +24,44 @@ class RidgeRegression(nn.Module):
     def __init__(self, elements: Sequence[int], *, penalty: float = 10.0):
         super().__init__()
         inputs = sum(input_size(name, len(elements)) for name in MODEL_INPUTS["ridge"])
-        self.penalty = penalty
-        self.register_buffer("mean", torch.zeros(inputs, dtype=torch.float64))
-        self.register_buffer("deviation", torch.ones(inputs, dtype=torch.float64))
-        self.register_buffer("weight", torch.zeros(inputs, dtype=torch.float64))
-        self.register_buffer("bias", torch.zeros((), dtype=torch.float64))
+        self.linear = LinearFit(inputs, penalty)
         self.unused = nn.Parameter(torch.zeros(()))  # optimisers want one
 
     def forward(
         self, species: Tensor, edge_index: Tensor, edge_vector: Tensor, inputs: Tensor
     ) -> Tensor:
         """Standardised barriers, (atoms,); only `inputs` (atoms, inputs) counts."""
+        return self.linear(inputs)
+
+    def fit(self, batch: "Batch") -> float:
+        """Solve for the weights; returns the mean squared error of the labelled atoms."""
+        return self.linear.fit(batch)
+
+
+class LinearFit(nn.Module):
+    """Weights of standardised inputs that minimise squared errors and a penalty on themselves.
+
+    Args:
+        inputs: number of inputs.
+        penalty: of the squared weights; the sum of squared errors weighs one an atom.
+    """
+
+    def __init__(self, inputs: int, penalty: float):
+        super().__init__()
+        self.penalty = penalty
+        self.register_buffer("mean", torch.zeros(inputs, dtype=torch.float64))
+        self.register_buffer("deviation", torch.ones(inputs, dtype=torch.float64))
+        self.register_buffer("weight", torch.zeros(inputs, dtype=torch.float64))
+        self.register_buffer("bias", torch.zeros((), dtype=torch.float64))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Linear in `inputs` (atoms, inputs): (atoms,)."""
         standardised = (inputs.double() - self.mean) / self.deviation
         return (standardised @ self.weight + self.bias).float()
 
     @torch.no_grad()
     def fit(self, batch: "Batch") -> float:
-        """Solve for the weights on the labelled atoms; returns the mean squared error."""
+        """Solve for the weights; returns the mean squared error of the labelled atoms."""
         inputs = batch.inputs[batch.labelled].double()
         target = batch.target[batch.labelled].double()
         share = batch.weight[batch.labelled].double()

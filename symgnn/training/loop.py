@@ -85,6 +85,9 @@ def train(
         _fit(state, batches, validation, scaling, recipe, device, inputs)
         after_epoch(state)
         return
+    if hasattr(state.model, "prepare") and state.step == 0:
+        state.model.prepare(join(batches))
+        state.average.load_state_dict(state.model.state_dict())
     size = recipe.batch_size or len(batches)
     steps = recipe.epochs * math.ceil(len(batches) / size)
     while state.epoch < recipe.epochs and not _out_of_patience(state, recipe):

@@ -120,8 +120,8 @@ def _check_inputs(path: Path, model: str, inputs: Sequence[str], dataset: Datase
         for graph in dataset.graphs:
             if name not in graph.inputs:
                 raise InputError(
-                    f"{path}: {graph.name}: no inputs {name!r}, which model {model} needs; make the "
-                    f"graphs with --inputs {name}"
+                    f"{path}: {graph.name}: no inputs {name!r}, which model {model} needs; make "
+                    f"the graphs with --inputs {name}"
                 )
 
 

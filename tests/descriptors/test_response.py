@@ -104,12 +104,12 @@ def turned(atoms, sign):
 def test_inputs_do_not_turn_and_follow_permutations(name, relaxed, cuzr):
     def inputs(atoms):
         if name == "response":
-            return response.features(atoms, cuzr)
+            return response.features(atoms, cuzr, [29, 40])
         return invariants.features(atoms, cuzr, [29, 40])
 
     before = inputs(relaxed)
     assert np.isfinite(before).all()
-    size = len(response.names()) if name == "response" else invariants.size(2)
+    size = (response if name == "response" else invariants).size(2)
     assert before.shape == (len(relaxed), size)
     scale = np.abs(before).max(0) + 1e-6
 
@@ -126,12 +126,32 @@ def test_inputs_do_not_turn_and_follow_permutations(name, relaxed, cuzr):
     check(double, np.tile(before, (2, 1)))
 
 
+def test_means_around_are_those_of_a_distance_matrix(relaxed, cuzr):
+    found = response.features(relaxed, cuzr, [29, 40])
+    count = len(response.names())
+    own, column = found[:, :count].astype(float), count
+    # far enough that no atom meets another image of the same neighbour twice within 5.5 Å
+    distance = relaxed.get_all_distances(mic=True)
+    for radius, split in response.AVERAGED_TO:
+        groups = [relaxed.numbers == z for z in (29, 40)] if split else [relaxed.numbers > 0]
+        for group in groups:
+            if radius < 6.0:
+                near = (distance < radius) & group
+                mean = near @ own / np.maximum(near.sum(1, keepdims=True), 1)
+                scale = np.abs(own).max(0) + 1e-6
+                np.testing.assert_allclose(
+                    found[:, column : column + count] / scale, mean / scale, atol=2e-6
+                )
+            column += count
+    assert column == found.shape[1]
+
+
 def test_threads_change_nothing(relaxed, cuzr):
-    before = response.features(relaxed, cuzr)
+    before = response.features(relaxed, cuzr, [29, 40])
     threads = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
-        np.testing.assert_array_equal(response.features(relaxed, cuzr), before)
+        np.testing.assert_array_equal(response.features(relaxed, cuzr, [29, 40]), before)
     finally:
         numba.set_num_threads(threads)
 
@@ -140,9 +160,9 @@ def test_a_structure_off_its_minimum_still_gets_numbers(cuzr):
     random = np.random.default_rng(0)
     atoms = bulk("Cu", "fcc", a=3.9, cubic=True).repeat(3)
     atoms.positions += random.normal(scale=0.5, size=atoms.positions.shape)
-    assert np.isfinite(response.features(atoms, cuzr)).all()
+    assert np.isfinite(response.features(atoms, cuzr, [29, 40])).all()
 
 
 def test_unknown_elements_and_other_potentials_are_refused(cuzr):
     with pytest.raises(InputError, match="Ag"):
-        response.features(bulk("Ag", cubic=True), cuzr)
+        response.features(bulk("Ag", cubic=True), cuzr, [47])

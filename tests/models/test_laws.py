@@ -42,19 +42,21 @@ class Told(torch.nn.Module):
         super().__init__()
         self.model = model
         count = sum(input_size(one, len(ELEMENTS)) for one in model_inputs(name))
-        self.centres = torch.linspace(1.0, 4.0, count)
+        self.centres = torch.linspace(1.0, 4.0, 40)
+        self.count = count
 
     def forward(self, species, index, vector):
         length = vector.norm(dim=-1, keepdim=True)
         shares = torch.exp(-((length - self.centres) ** 2)) * (4.0 - length).clamp(min=0)
-        inputs = torch.zeros(len(species), len(self.centres)).index_add(0, index[1], shares)
+        own = torch.zeros(len(species), len(self.centres)).index_add(0, index[1], shares)
+        inputs = own.repeat(1, self.count // 40 + 1)[:, : self.count]
         return self.model(species, index, vector, inputs)
 
 
 def new_model(name, **options):
     model = build_model(name, elements=ELEMENTS, **options)
-    if name == "ridge":
-        model.weight += torch.linspace(-1, 1, len(model.weight))
+    if model_inputs(name):
+        model.linear.weight += torch.linspace(-1, 1, len(model.linear.weight))
     return Told(name, model) if model_inputs(name) else model
 
 

@@ -92,7 +92,7 @@ def test_ridge_is_the_closed_form(graphs, finished):
     x = (x - x.mean(0)) / np.maximum(x.std(0, ddof=1), 1e-9)
     weight = np.linalg.solve(x.T @ x + 10.0 * np.eye(x.shape[1]), x.T @ (y - y.mean()))
     model = load(finished / "ridge" / "checkpoint.pt").model
-    np.testing.assert_allclose(model.weight.numpy(), weight, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(model.linear.weight.numpy(), weight, rtol=1e-6, atol=1e-9)
 
 
 def test_graphs_without_the_inputs_are_refused(graphs, tmp_path):
@@ -101,7 +101,7 @@ def test_graphs_without_the_inputs_are_refused(graphs, tmp_path):
         del graph.inputs["response"]
     path = tmp_path / "graphs.h5"
     write_graphs(path, dataset.graphs, cutoff=4.0, label="barrier_mean")
-    with pytest.raises(InputError, match="g0: no inputs 'response'.*--inputs response"):
+    with pytest.raises(InputError, match=r"g0: no inputs 'response'.*--inputs response"):
         run("train", path, "--model", "response", "-o", tmp_path / "run", *SHORT)
     assert not (tmp_path / "run").exists()
 
