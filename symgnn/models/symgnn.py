@@ -18,16 +18,20 @@ class EdgeEncoder(nn.Module):
     """Features of an edge from its vector as it lies in space: not invariant by itself.
 
     Attention has to tell apart lengths that differ by some 0.1 Å. A network that begins with the
-    components alone learns that only slowly, so Gaussians of the vector's length enter as well.
+    components alone learns that only slowly, so a linear map of Gaussians of the vector's length
+    is added, which is invariant.
 
     Args:
         width: length of the features.
-        gaussians: number of Gaussians, from 2 to 5 Å; 0 for the components alone, as in the paper.
+        gaussians: number of Gaussians, from 2 to 5 Å, at least 2; 0 for the components alone, as in
+            the paper.
         dimension: of the vectors.
     """
 
     def __init__(self, width: int, gaussians: int, dimension: int = 3):
         super().__init__()
+        if gaussians < 0 or gaussians == 1:
+            raise ValueError(f"gaussians is {gaussians}, must be 0 or at least 2")
         self.first = nn.Linear(dimension, width)
         self.second = nn.Linear(width, width)
         self.norm = BatchNorm(width)
@@ -63,13 +67,14 @@ def _encode(
     radial: Tensor | None = None,
 ) -> Tensor:
     """(edges, width) from (edges, 3); `first` is (transformations, 3, width)."""
-    if radial is not None:
-        length = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
-        spread = centres[1] - centres[0]
-        gaussians = torch.exp(-0.5 * ((length - centres) / spread) ** 2)
-        bias = nn.functional.linear(gaussians, radial, bias)
     hidden = torch.baddbmm(bias, vector.expand(len(first), -1, -1), first)
-    return nn.functional.linear(nn.functional.silu(hidden).mean(0), second, last)
+    feature = nn.functional.linear(nn.functional.silu(hidden).mean(0), second, last)
+    if radial is None:
+        return feature
+    length = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
+    spread = centres[1] - centres[0]
+    gaussians = torch.exp(-0.5 * ((length - centres) / spread) ** 2)
+    return feature + nn.functional.linear(gaussians, radial)
 
 
 class SymGNN(nn.Module):

@@ -54,6 +54,12 @@ def train(
     aggregation: str | None = typer.Option(
         None, help="symgnn: edge_representations or predictions [edge_representations]."
     ),
+    gaussians: int | None = typer.Option(
+        None,
+        min=0,
+        help="symgnn, edge_length, no_symmetrization, augmentation: Gaussians of an edge's length "
+        "as features; 0: none, as in the paper [20].",
+    ),
     samples: int | None = typer.Option(
         None, min=1, help="symgnn: K, rotations (and non-rotations) a training step [4]."
     ),
@@ -78,7 +84,8 @@ def train(
     resume.pt when the same command is given again, and ends with the same weights.
 
     The defaults are a short recipe. The paper's: `--learning-rate 1e-4 --epochs 20000
-    --batch-size 0 --schedule constant --averaging 0 --weight-decay 0`.
+    --batch-size 0 --schedule constant --averaging 0 --weight-decay 0`, and `--gaussians 0` for
+    the attention models.
 
     Example: `symgnn train graphs.h5 --model symgnn --seed 0 -o run/`
     """
@@ -90,6 +97,7 @@ def train(
         "dropout": dropout,
         "distribution": distribution,
         "aggregation": aggregation,
+        "gaussians": gaussians,
         "samples": samples,
         "evaluation_samples": evaluation_samples,
     }
