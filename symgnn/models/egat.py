@@ -139,7 +139,8 @@ class EdgeAttentionLayer(nn.Module):
 
     def forward(self, node: Tensor, edge_index: Tensor, edge: Tensor) -> tuple[Tensor, Tensor]:
         """Node features (atoms, width) and edge features (edges, width) after the layer."""
-        if many_edges(edge_index):
+        of_batch = self.norm_nodes.training  # statistics of all rows at once, see `refresh`
+        if many_edges(edge_index) and not of_batch:
             return self._in_blocks(node, edge_index, edge)
         terms = self.attention.terms(node)
         mixed, edge = self._attend(node, *terms, edge_index, edge)

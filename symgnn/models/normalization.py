@@ -1,5 +1,7 @@
 """Normalisation of features over atoms or edges."""
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
@@ -85,10 +87,40 @@ class BatchNorm(nn.BatchNorm1d):
         mean = x.mean(0)
         squares = sum((rows - mean).square().sum(0) for rows in x.split(ROWS))
         self.num_batches_tracked += 1
-        self.running_mean = torch.lerp(self.running_mean, mean, self.momentum)
+        share = self.momentum or 1 / self.num_batches_tracked.item()  # None: the plain mean
+        self.running_mean = torch.lerp(self.running_mean, mean, share)
         unbiased = squares / max(len(x) - 1, 1)
-        self.running_var = torch.lerp(self.running_var, unbiased, self.momentum)
+        self.running_var = torch.lerp(self.running_var, unbiased, share)
         return mean, torch.rsqrt(squares / len(x) + self.eps), True
+
+
+@torch.no_grad()
+def refresh(model: nn.Module, passes: Iterable[Callable[[], object]]) -> None:
+    """Set the running numbers of a network's batch norms to their means over some batches.
+
+    Running numbers lag behind a network in training and are none of one whose weights are
+    averages, see `torch.optim.swa_utils.update_bn`. Unlike there, all but the batch norms is in
+    evaluation mode: the numbers are those of features without dropout, and of the transformations
+    that predictions use, and no random number is drawn.
+
+    Args:
+        model: left in evaluation mode; without batch norm nothing else is done.
+        passes: each sends one batch through the model.
+    """
+    model.eval()
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean
+        norm.train()
+    for send in passes:
+        send()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
 
 
 class _Normalise(torch.autograd.Function):

@@ -4,15 +4,19 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
 from symgnn.graphs.graph import Graph
+from symgnn.models.normalization import refresh
 from symgnn.training.batches import Batch, Scaling, as_batch, join
 from symgnn.training.metrics import metrics_of_glasses
 from symgnn.training.recipe import Recipe, average_weights, build_optimizer, learning_rate
+
+REFRESHING_GLASSES = 4  # at most: a glass has some 250,000 edges, which give their means well
 
 
 @dataclass
@@ -64,7 +68,9 @@ def train(
 
     The loss is the weighted squared error of the standardised labels; unlabelled atoms take part in
     the messages and not in the loss. The best epoch has the largest Pearson correlation over the
-    validation glasses; without validation glasses it is the last one.
+    validation glasses; without validation glasses it is the last one. Before an evaluation, batch
+    norms get the statistics of the weights that are evaluated, over `REFRESHING_GLASSES` training
+    glasses: that many forward passes.
 
     Args:
         state: from `start` or a resumed one.
@@ -101,6 +107,7 @@ def train(
         if state.epoch % recipe.evaluation_interval == 0 or state.epoch == recipe.epochs:
             row = {"epoch": state.epoch, "loss": float(np.mean(losses))}
             row["learning_rate"] = learning_rate(recipe, (state.step - 1) / steps)
+            _refresh(state.average, batches)
             _evaluate(state, row, validation, scaling, device, inputs)
         after_epoch(state)
 
@@ -138,6 +145,12 @@ def _step(state: State, batch: Batch, recipe: Recipe, progress: float) -> float:
     average_weights(state.average, state.model, recipe.averaging, state.step)
     state.step += 1
     return loss.item()
+
+
+def _refresh(model: nn.Module, batches: Sequence[Batch]) -> None:
+    """Statistics of the batch norms anew, from glasses spread over the training ones."""
+    some = batches[:: math.ceil(len(batches) / REFRESHING_GLASSES)]
+    refresh(model, [partial(batch.through, model) for batch in some])
 
 
 def _evaluate(

@@ -3,6 +3,7 @@
 import csv
 import json
 import pickle
+from functools import partial
 
 import ase.io
 import numpy as np
@@ -17,8 +18,9 @@ from symgnn.cli import app
 from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
+from symgnn.models.normalization import refresh
 from symgnn.structures import read_structure, write_structure
-from symgnn.training.batches import Scaling, label_scaling, label_weights
+from symgnn.training.batches import Scaling, as_batch, label_scaling, label_weights
 from symgnn.training.checkpoint import load
 from symgnn.training.loop import predict_graphs
 
@@ -122,6 +124,16 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights(finished, graphs, 
     ).read_bytes()
 
 
+def test_statistics_of_batch_norms_are_those_of_the_kept_weights(finished, graphs):
+    """Though averaged weights are kept, and the running numbers of a training fit none of them."""
+    trained = load(finished / "symgnn-0" / "checkpoint.pt")
+    kept = {name: value.clone() for name, value in trained.model.state_dict().items()}
+    training = read_graphs(graphs).of_split("train")
+    batches = [as_batch(graph, trained.scaling) for graph in reversed(training)]
+    refresh(trained.model, [partial(batch.through, trained.model) for batch in batches])
+    torch.testing.assert_close(trained.model.state_dict(), kept)
+
+
 def test_a_resume_point_of_other_arguments_is_not_used(finished, graphs, tmp_path):
     with pytest.raises(TimeBudgetReached):
         run("train", graphs, "--seed", 1, "-o", tmp_path, *SMALL, "--time-budget", 0)
@@ -170,16 +182,20 @@ def test_tensorboard_logs_where_it_is_installed(graphs, tmp_path):
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
-def test_learning_works(tmp_path):
-    """Which of the close neighbours are Zr is easy for attention that sees lengths."""
+@pytest.mark.parametrize("model", ["edge_length", "symgnn"])
+def test_learning_works(tmp_path, model):
+    """Which of the close neighbours are Zr is easy for attention that sees lengths.
+
+    Three seeds of each gave 0.969 to 0.989.
+    """
     found = [glass(seed, unlabelled=0.0)[1] for seed in range(8)]
     for graph, split in zip(found, ["train"] * 6 + ["validation", "test"], strict=True):
         graph.split = split
     write_graphs(tmp_path / "graphs.h5", found, cutoff=4.0)
     options = ["--epochs", "15", "--width", "16", "--threads", "1", "--learning-rate", "0.01"]
-    run("train", tmp_path / "graphs.h5", "--model", "edge_length", "-o", tmp_path, *options)
+    run("train", tmp_path / "graphs.h5", "--model", model, "-o", tmp_path, *options)
     found = json.loads((tmp_path / "metrics.json").read_text())
-    assert found["test"]["pooled"]["pearson"] > 0.5  # chance: 0, deviation 0.13 over 60 atoms
+    assert found["test"]["pooled"]["pearson"] > 0.9  # chance: 0, deviation 0.13 over 60 atoms
 
 
 def test_table_has_a_row_a_model_and_the_spread_over_seeds(finished, tmp_path):
@@ -303,6 +319,7 @@ def test_foreign_and_broken_checkpoints_are_refused(finished, tmp_path):
         ("--learning-rate", "-1", "--learning-rate: -1.0"),
         ("--schedule", "step", "one of constant, cosine"),
         ("--model", "transformer", "must be one of"),
+        ("--gaussians", "1", "gaussians is 1, must be 0 or at least 2"),
         ("--device", "tpu", "auto, cpu, cuda"),
     ],
 )
