@@ -2,6 +2,7 @@
 
 import json
 
+import ase.io
 import numpy as np
 import pytest
 import torch
@@ -126,3 +127,25 @@ def test_inputs_need_a_potential_and_a_known_name():
         Describer(["response"], "", [])
     with pytest.raises(InputError, match="--inputs: 'energy': must be one of"):
         Describer(["energy"], "Cu-Zr-2009", [])
+
+
+def test_errors_of_predictions_come_from_the_validation_glasses(graphs, finished, tmp_path):
+    folder = finished / "response"
+    found = read_run(folder)
+    (computed,), (predicted,) = (
+        part["validation"].values() for part in (found.computed, found.predicted)
+    )
+    expected = np.sqrt(np.mean((computed - predicted) ** 2))
+    predictor = symgnn.load([folder / "checkpoint.pt", finished / "ridge" / "checkpoint.pt"])
+    assert predictor.members[0].residual == pytest.approx(expected)
+    members = predictor.predict_members(shaken(4))
+    other = predictor.members[1].residual
+    error = np.sqrt((expected**2 + other**2) / 2 + members.var(0, ddof=1))
+    np.testing.assert_allclose(predictor.error(members), error)
+    write_structure(tmp_path / "glass.xyz", shaken(4))
+    run("predict", tmp_path / "glass.xyz", "--checkpoint", folder / "checkpoint.pt",
+        "-o", tmp_path / "p.xyz")  # fmt: skip
+    written = ase.io.read(tmp_path / "p.xyz").arrays["barrier_error"]
+    np.testing.assert_allclose(written, expected, atol=1e-6)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert 0 <= metrics["test"]["coverage"]["one"] <= metrics["test"]["coverage"]["two"] <= 1
