@@ -97,4 +97,5 @@ FINAL_DISPLACEMENT = "final_displacement"  # (moved, 3), Å, to the far minimum;
 PREDICTED = "predicted"  # (atoms,), eV
 
 # Predicted structures: BARRIER, and with an ensemble
+BARRIER_ERROR = "barrier_error"  # (atoms,), eV, standard error of a predicted barrier
 BARRIER_SPREAD = "barrier_spread"  # (atoms,), eV, standard deviation over the models

@@ -9,7 +9,6 @@ from symgnn.descriptors import invariants, response
 from symgnn.errors import InputError
 from symgnn.potentials import Potential
 
-
 DESCRIPTORS: dict[str, Callable[[Atoms, Potential, Sequence[int]], np.ndarray]] = {
     "invariants": invariants.features,
     "response": response.features,

@@ -222,6 +222,7 @@ class ResponseNetwork(DensityNetwork):
         dropout: share of a layer's new features that training drops.
         reach: where the radial functions end, Å.
         penalty: of the squared weights of the linear fit.
+        level: of the linear fit, see `symgnn.models.ridge.LinearFit`.
     """
 
     def __init__(
@@ -233,10 +234,11 @@ class ResponseNetwork(DensityNetwork):
         dropout: float = 0.2,
         reach: float = 5.0,
         penalty: float = 100.0,
+        level: float = 0.005,
     ):
         super().__init__(elements, width=width, layers=layers, dropout=dropout, reach=reach)
         inputs = sum(input_size(name, len(elements)) for name in MODEL_INPUTS["response"])
-        self.linear = LinearFit(inputs, penalty)
+        self.linear = LinearFit(inputs, penalty, level)
         self.own = len(response.names())
         self.enter = nn.Sequential(
             RunningNorm(self.own),
@@ -248,9 +250,9 @@ class ResponseNetwork(DensityNetwork):
         nn.init.zeros_(self.decoder[-1].weight)
         nn.init.zeros_(self.decoder[-1].bias)
 
-    def prepare(self, batch: "Batch") -> None:
+    def prepare(self, batches: "Sequence[Batch]") -> None:
         """Solve for the linear part, before the first epoch."""
-        self.linear.fit(batch)
+        self.linear.fit(batches)
 
     def forward(
         self, species: Tensor, edge_index: Tensor, edge_vector: Tensor, inputs: Tensor

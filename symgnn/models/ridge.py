@@ -33,9 +33,9 @@ class RidgeRegression(nn.Module):
         """Standardised barriers, (atoms,); only `inputs` (atoms, inputs) counts."""
         return self.linear(inputs)
 
-    def fit(self, batch: "Batch") -> float:
+    def fit(self, batches: "Sequence[Batch]") -> float:
         """Solve for the weights; returns the mean squared error of the labelled atoms."""
-        return self.linear.fit(batch)
+        return self.linear.fit(batches)
 
 
 class LinearFit(nn.Module):
@@ -44,11 +44,14 @@ class LinearFit(nn.Module):
     Args:
         inputs: number of inputs.
         penalty: of the squared weights; the sum of squared errors weighs one an atom.
+        level: variance of a glass's own level (what all its labels have in common beyond the
+            inputs) over that of one label; what differs between glasses then counts less than what
+            differs within them. 0: none.
     """
 
-    def __init__(self, inputs: int, penalty: float):
+    def __init__(self, inputs: int, penalty: float, level: float = 0.0):
         super().__init__()
-        self.penalty = penalty
+        self.penalty, self.level = penalty, level
         self.register_buffer("mean", torch.zeros(inputs, dtype=torch.float64))
         self.register_buffer("deviation", torch.ones(inputs, dtype=torch.float64))
         self.register_buffer("weight", torch.zeros(inputs, dtype=torch.float64))
@@ -60,18 +63,38 @@ class LinearFit(nn.Module):
         return (standardised @ self.weight + self.bias).float()
 
     @torch.no_grad()
-    def fit(self, batch: "Batch") -> float:
-        """Solve for the weights; returns the mean squared error of the labelled atoms."""
-        inputs = batch.inputs[batch.labelled].double()
-        target = batch.target[batch.labelled].double()
-        share = batch.weight[batch.labelled].double()
-        self.mean = inputs.mean(0)
-        self.deviation = inputs.std(0).clamp(min=1e-9)
-        standardised = (inputs - self.mean) / self.deviation
+    def fit(self, batches: "Sequence[Batch]") -> float:
+        """Solve for the weights; returns the mean squared error of the labelled atoms.
+
+        Args:
+            batches: a glass each.
+        """
+        chosen = [
+            (b.inputs[b.labelled].double(), b.target[b.labelled].double(), b.weight[b.labelled])
+            for b in batches
+        ]
+        everything = torch.cat([inputs for inputs, _, _ in chosen])
+        target = torch.cat([target for _, target, _ in chosen])
+        share = torch.cat([share for _, _, share in chosen]).double()
+        self.mean = everything.mean(0)
+        self.deviation = everything.std(0).clamp(min=1e-9)
         self.bias = (share * target).sum() / share.sum()
-        weighted = standardised * share.unsqueeze(-1)
-        moments = standardised.T @ weighted
-        moments.diagonal().add_(self.penalty)
-        self.weight = torch.linalg.solve(moments, weighted.T @ (target - self.bias))
+        moments = self.penalty * torch.eye(len(self.mean), dtype=torch.float64)
+        moments = moments.to(everything.device)
+        projected = torch.zeros_like(self.mean)
+        for inputs, wanted, weight in chosen:
+            if not len(wanted):
+                continue
+            standardised, error = (inputs - self.mean) / self.deviation, wanted - self.bias
+            weight = weight.double()
+            total = weight.sum()
+            centre, level = (weight @ standardised) / total, (weight @ error) / total
+            around = standardised - centre
+            weighted = around * weight.unsqueeze(-1)
+            between = total / (1.0 + self.level * total)
+            moments += around.T @ weighted + between * torch.outer(centre, centre)
+            projected += weighted.T @ (error - level) + between * level * centre
+        self.weight = torch.linalg.solve(moments, projected)
+        standardised = (everything - self.mean) / self.deviation
         error = standardised @ self.weight + self.bias - target
         return float((share * error**2).sum() / share.sum())

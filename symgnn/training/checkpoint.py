@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,6 +40,8 @@ class Trained:
         epoch: the one whose weights these are, chosen on the validation glasses.
         inputs: per-atom inputs: their names, the potential they are computed with and its
             checksum, and the order of the elements; empty for a model of the graph alone.
+        residual: standard deviation of computed minus predicted barriers over the validation
+            glasses, eV, which the label's own noise is part of; NaN without such glasses.
     """
 
     model: nn.Module
@@ -53,6 +56,7 @@ class Trained:
     versions: dict[str, str]
     epoch: int
     inputs: dict[str, object] = field(default_factory=dict)
+    residual: float = math.nan
 
 
 def data_summary(dataset: Dataset) -> dict[str, object]:
@@ -104,6 +108,7 @@ def save_checkpoint(path: Path | str, trained: Trained) -> None:
         "versions": json.dumps(trained.versions or versions(), sort_keys=True),
         "epoch": trained.epoch,
         "inputs": json.dumps(trained.inputs, sort_keys=True),
+        "residual": trained.residual,
     }
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
@@ -142,6 +147,7 @@ def load(path: Path | str) -> Trained:
             versions=json.loads(content["versions"]),
             epoch=content["epoch"],
             inputs=json.loads(content["inputs"]),
+            residual=float(content["residual"]),
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

@@ -164,8 +164,9 @@ def predict(
 ) -> None:
     """Predict the mean energy barrier of every atom of some structures.
 
-    Writes each structure with a per-atom column `barrier` (eV). With several checkpoints that is
-    the mean of the models, and a column `barrier_spread` (eV) is their standard deviation. A
+    Writes each structure with a per-atom column `barrier` (eV), and `barrier_error` (eV), the
+    models' error on their validation glasses. With several checkpoints the barrier is the mean of
+    the models, and a column `barrier_spread` (eV) is their standard deviation. A
     warning says when a structure is outside of what the model was trained on.
 
     Example: `symgnn predict glass.xyz --checkpoint run/checkpoint.pt -o predicted.xyz`

@@ -92,7 +92,7 @@ def train(
         after_epoch(state)
         return
     if hasattr(state.model, "prepare") and state.step == 0:
-        state.model.prepare(join(batches))
+        state.model.prepare(batches)
         state.average.load_state_dict(state.model.state_dict())
     size = recipe.batch_size or len(batches)
     steps = recipe.epochs * math.ceil(len(batches) / size)
@@ -122,7 +122,7 @@ def _fit(
     inputs: Sequence[str],
 ) -> None:
     """A model that is solved for at once counts as the last epoch."""
-    loss = state.model.fit(join(batches))
+    loss = state.model.fit(batches)
     state.average.load_state_dict(state.model.state_dict())
     state.epoch, state.step = recipe.epochs, 1
     row = {"epoch": state.epoch, "loss": loss, "learning_rate": 0.0}

@@ -83,3 +83,37 @@ def metrics_of_glasses(
         np.concatenate([np.empty(0), *(predicted[name] for name in computed)]),
     )
     return {"pooled": pooled, "per_glass": mean, "glasses": own}
+
+
+def _errors(computed: dict[str, np.ndarray], predicted: dict[str, np.ndarray]) -> np.ndarray:
+    """Computed minus predicted barriers of all labelled atoms, eV."""
+    errors = [computed[name] - predicted[name] for name in computed]
+    errors = np.concatenate([np.empty(0), *errors])
+    return errors[np.isfinite(errors)]
+
+
+def root_mean_square_error(
+    computed: dict[str, np.ndarray], predicted: dict[str, np.ndarray]
+) -> float:
+    """Over all labelled atoms of some glasses, eV; NaN without any."""
+    errors = _errors(computed, predicted)
+    return float(np.sqrt((errors**2).mean())) if len(errors) else float("nan")
+
+
+def coverage(
+    computed: dict[str, np.ndarray], predicted: dict[str, np.ndarray], error: float
+) -> dict[str, float]:
+    """Share of the labelled atoms whose computed barrier lies within one and two errors.
+
+    A well calibrated error of a normal distribution gives 0.683 and 0.954. NaN without atoms or
+    without an error.
+
+    Args:
+        computed: by glass, (atoms,), eV, NaN where unlabelled.
+        predicted: by glass, (atoms,), eV.
+        error: what is claimed, eV.
+    """
+    errors = np.abs(_errors(computed, predicted))
+    if not len(errors) or not np.isfinite(error):
+        return {"one": float("nan"), "two": float("nan")}
+    return {"one": float((errors < error).mean()), "two": float((errors < 2 * error).mean())}

@@ -96,6 +96,21 @@ class Predictor:
         ]
         return [torch.cat(tensors, dim=1)]
 
+    def error(self, members: np.ndarray) -> np.ndarray | None:
+        """Standard error of each atom's barrier, (atoms,), eV; None without validation glasses.
+
+        The error that the models made on their validation glasses, whose labels' own noise is part
+        of it, and the spread over the models, added in squares.
+
+        Args:
+            members: from `predict_members`.
+        """
+        residuals = np.array([member.residual for member in self.members])
+        if not np.isfinite(residuals).all():
+            return None
+        spread = members.var(0, ddof=1) if len(members) > 1 else np.zeros(members.shape[1])
+        return np.sqrt((residuals**2).mean() + spread)
+
     def outside(self, atoms: Atoms) -> list[str]:
         """In what a structure lies outside the training glasses: one line a reason.
 

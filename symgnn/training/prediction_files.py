@@ -35,5 +35,8 @@ def predict_file(
     atoms.set_array(fields.BARRIER, members.mean(0))
     if len(members) > 1:
         atoms.set_array(fields.BARRIER_SPREAD, members.std(0, ddof=1))
+    error = predictor.error(members)
+    if error is not None:
+        atoms.set_array(fields.BARRIER_ERROR, error)
     write_structure(output, atoms)
     return predictor.outside(atoms)

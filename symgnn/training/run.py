@@ -4,6 +4,7 @@ import csv
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from symgnn.provenance import provenance, stage_hash, versions
 from symgnn.training.batches import label_scaling
 from symgnn.training.checkpoint import Trained, data_summary, load_tensors, save_checkpoint
 from symgnn.training.loop import State, predict_graphs, start, train
-from symgnn.training.metrics import metrics_of_glasses
+from symgnn.training.metrics import coverage, metrics_of_glasses, root_mean_square_error
 from symgnn.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -240,6 +241,8 @@ def _write_results(
         model_inputs(trained.name),
     )
     trained.model.cpu()
+    validation = {graph.name: graph.barrier for graph in dataset.of_split("validation")}
+    trained = replace(trained, residual=root_mean_square_error(validation, predicted))
     _write_history(output, history)
     _write_predictions(output / "predictions.h5", trained, dataset, predicted)
     write_json(output / "metrics.json", _metrics(trained, dataset, predicted))
@@ -251,6 +254,8 @@ def _metrics(trained: Trained, dataset: Dataset, predicted: dict[str, np.ndarray
     for split in SPLITS:
         computed = {graph.name: graph.barrier for graph in dataset.of_split(split)}
         found[split] = metrics_of_glasses(computed, predicted)
+        found[split]["coverage"] = coverage(computed, predicted, trained.residual)
+    found["residual"] = trained.residual
     return found
 
 

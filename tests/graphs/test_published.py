@@ -47,7 +47,7 @@ def folder(tmp_path):
 
 
 def run(*arguments):
-    result = CliRunner().invoke(app, ["import-published", *map(str, arguments)])
+    result = CliRunner().invoke(app, ["import-published", *map(str, arguments), "--inputs", "none"])
     if result.exception is not None:
         raise result.exception
     return result.output

@@ -2,6 +2,7 @@
 
 import json
 
+import ase.io
 import numpy as np
 import pytest
 import torch
@@ -14,8 +15,9 @@ from symgnn.errors import InputError
 from symgnn.graphs.building import Describer
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
+from symgnn.models.ridge import LinearFit
 from symgnn.structures import write_structure
-from symgnn.training.batches import as_batch, join, label_scaling
+from symgnn.training.batches import Batch, as_batch, join, label_scaling
 from symgnn.training.checkpoint import load, load_tensors
 from symgnn.training.evaluation import read_run
 from symgnn.training.metrics import pearson
@@ -126,3 +128,45 @@ def test_inputs_need_a_potential_and_a_known_name():
         Describer(["response"], "", [])
     with pytest.raises(InputError, match="--inputs: 'energy': must be one of"):
         Describer(["energy"], "Cu-Zr-2009", [])
+
+
+def test_errors_of_predictions_come_from_the_validation_glasses(graphs, finished, tmp_path):
+    folder = finished / "response"
+    found = read_run(folder)
+    (computed,), (predicted,) = (
+        part["validation"].values() for part in (found.computed, found.predicted)
+    )
+    expected = np.sqrt(np.mean((computed - predicted) ** 2))
+    predictor = symgnn.load([folder / "checkpoint.pt", finished / "ridge" / "checkpoint.pt"])
+    assert predictor.members[0].residual == pytest.approx(expected)
+    members = predictor.predict_members(shaken(4))
+    other = predictor.members[1].residual
+    error = np.sqrt((expected**2 + other**2) / 2 + members.var(0, ddof=1))
+    np.testing.assert_allclose(predictor.error(members), error)
+    write_structure(tmp_path / "glass.xyz", shaken(4))
+    run("predict", tmp_path / "glass.xyz", "--checkpoint", folder / "checkpoint.pt",
+        "-o", tmp_path / "p.xyz")  # fmt: skip
+    written = ase.io.read(tmp_path / "p.xyz").arrays["barrier_error"]
+    np.testing.assert_allclose(written, expected, atol=1e-6)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert 0 <= metrics["test"]["coverage"]["one"] <= metrics["test"]["coverage"]["two"] <= 1
+
+
+def test_levels_of_glasses_do_not_tilt_a_fit_that_knows_of_them():
+    """Labels that are linear within each glass, and shifted against the slope between them."""
+    random = np.random.default_rng(0)
+    batches = []
+    for glass in range(3):
+        inputs = torch.from_numpy(random.normal(loc=glass, size=(500, 2))).float()
+        target = inputs[:, 0] - 3.0 * glass
+        nothing = torch.zeros(0)
+        batches.append(
+            Batch(nothing, nothing, nothing, target, torch.arange(500), torch.ones(500), inputs)
+        )
+    slopes = {}
+    for level in (0.0, 10.0):
+        linear = LinearFit(2, penalty=1e-6, level=level)
+        linear.fit(batches)
+        slopes[level] = (linear.weight / linear.deviation).numpy()
+    np.testing.assert_allclose(slopes[10.0], [1.0, 0.0], atol=2e-3)
+    assert slopes[0.0][0] < 0.7

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from symgnn.training.metrics import metrics, metrics_of_glasses, softest_auc
+from symgnn.training.metrics import (
+    coverage,
+    metrics,
+    metrics_of_glasses,
+    root_mean_square_error,
+    softest_auc,
+)
 
 
 def test_correlations_and_error_agree_with_scipy():
@@ -45,3 +51,15 @@ def test_pooled_sees_differences_between_glasses_and_per_glass_does_not():
     found = metrics_of_glasses(computed, predicted)
     assert found["pooled"]["pearson"] > 0.99
     assert abs(found["per_glass"]["pearson"]) < 0.4
+
+
+def test_coverage_of_normal_errors_is_that_of_the_normal_distribution():
+    random = np.random.default_rng(0)
+    computed = {"a": random.normal(size=50_000), "b": np.array([np.nan, 1.0])}
+    predicted = {"a": np.zeros(50_000), "b": np.array([5.0, 1.0])}
+    error = root_mean_square_error(computed, predicted)
+    assert error == pytest.approx(1.0, abs=0.02)
+    found = coverage(computed, predicted, error)
+    assert found["one"] == pytest.approx(0.683, abs=0.01)
+    assert found["two"] == pytest.approx(0.954, abs=0.01)
+    assert np.isnan(coverage({}, {}, 1.0)["one"])

@@ -164,7 +164,10 @@ def test_costs_of_the_paper_s_protocol(repository):
 
 
 def test_models_need_their_inputs_in_the_graphs():
-    config = {"graphs": {"cutoff": 5, "inputs": ["response"]}, "models": {"names": ["response"]}}
+    config = {
+        "graphs": {"cutoff": 5, "inputs": ["invariants"]},
+        "models": {"names": ["ridge", "gcn"]},
+    }
     plan.check_inputs(config)
-    with pytest.raises(InputError, match=r"graphs\.inputs: \[\]: model response needs 'response'"):
+    with pytest.raises(InputError, match=r"graphs\.inputs: \[\]: model ridge needs 'invariants'"):
         plan.check_inputs(config | {"graphs": {"cutoff": 5}})

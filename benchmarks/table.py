@@ -1,0 +1,59 @@
+"""The paper's table 1 on any graphs: every model, several seeds, one recipe.
+
+    symgnn import-published FOLDER --split grouped --validation train4 --test train2 -o graphs.h5
+    python benchmarks/table.py graphs.h5 -o study --seeds 4 -- --epochs 15
+
+Trains each model with each seed by `symgnn train` (what follows `--` goes to it) and prints the
+table of `symgnn evaluate` after each round of seeds. Epochs are chosen on the validation glasses. A
+finished run is kept and an unfinished one resumed. Models that need a package that is not
+installed, or inputs that the graphs do not have, are left out with the reason.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from symgnn.models.registry import MODELS
+
+
+def symgnn(*arguments: object) -> int:
+    """Run a command of ours; its exit code."""
+    command = [sys.executable, "-m", "symgnn.cli", *map(str, arguments)]
+    return subprocess.run(command, check=False).returncode
+
+
+def main() -> None:
+    """Train what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("graphs", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--seeds", type=int, default=4)
+    arguments, rest = sys.argv[1:], []
+    if "--" in arguments:
+        rest = arguments[arguments.index("--") + 1 :]
+        arguments = arguments[: arguments.index("--")]
+    options = parser.parse_args(arguments)
+    left_out = set()
+    for seed in range(options.seeds):
+        for model in options.models:
+            run = options.output / model / f"seed-{seed}"
+            if model in left_out or (run / "checkpoint.pt").exists():
+                continue
+            started = time.perf_counter()
+            train = ["train", options.graphs, "--model", model, "--seed", seed, "-o", run, *rest]
+            if symgnn(*train):
+                left_out.add(model)
+            else:
+                (run / "seconds").write_text(f"{time.perf_counter() - started:.0f}\n")
+        done = sorted(path.parent for path in options.output.glob("*/seed-*/checkpoint.pt"))
+        symgnn("evaluate", *done, "-o", options.output / "table.csv")
+        for path in sorted(options.output.glob("*/*/seconds")):
+            print(f"{path.parent.relative_to(options.output)}: {path.read_text().strip()} s")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
