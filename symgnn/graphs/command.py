@@ -28,6 +28,9 @@ def graphs(
         [], help="Per-atom inputs to add: response and invariants (models response and ridge)."
     ),
     potential: str = typer.Option("", help="Name or file; what the inputs are computed with."),
+    threads: int = typer.Option(
+        0, min=0, help="CPU threads for the inputs; 0 for all that the machine offers."
+    ),
 ) -> None:
     """Turn glasses and their saddle searches into graphs with labels and a split.
 
@@ -39,7 +42,9 @@ def graphs(
     Example: `symgnn graphs g1.xyz g2.xyz --events e1.h5 e2.h5 --cutoff 5 -o graphs.h5`
     """
     from symgnn.graphs.building import build_graphs
+    from symgnn.threads import use_threads
 
+    use_threads(threads)
     glasses = [path for path in files if path.suffix != ".h5"]
     build_graphs(
         glasses,
@@ -56,7 +61,7 @@ def graphs(
 
 
 def import_published(
-    folder: Path = typer.Argument(..., help="Folder with train0.pickle ... and test<n>.pickle."),
+    folder: Path = typer.Argument(..., help="Folder with train0.pickle, ..., test0.pickle, ..."),
     cutoff: float = typer.Option(5.0, help="Longest edge, Å."),
     output: Path = typer.Option(..., "--output", "-o", help="Graphs to write, HDF5."),
     split: str = typer.Option(
@@ -72,6 +77,9 @@ def import_published(
     potential: str = typer.Option(
         "Cu-Zr-2009", help="Name or file; what the inputs are computed with."
     ),
+    threads: int = typer.Option(
+        0, min=0, help="CPU threads for the inputs; 0 for all that the machine offers."
+    ),
 ) -> None:
     """Turn the published graphs of the SymGNN paper into a graphs.h5 of ours.
 
@@ -85,7 +93,9 @@ def import_published(
     Example: `symgnn import-published raw_data --split grouped --test train2 -o graphs.h5`
     """
     from symgnn.graphs.building import import_published as build
+    from symgnn.threads import use_threads
 
+    use_threads(threads)
     found = build(
         folder,
         cutoff=cutoff,

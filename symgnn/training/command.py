@@ -10,9 +10,11 @@ def _use(device: str, threads: int) -> str:
     import torch
 
     from symgnn.errors import InputError
+    from symgnn.threads import use_threads
 
     if threads:
         torch.set_num_threads(threads)
+        use_threads(threads)
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device not in ("cpu", "cuda"):
@@ -28,9 +30,9 @@ def train(
     graphs: Path = typer.Argument(..., help="Graphs with labels and split (graphs.h5)."),
     model: str = typer.Option(
         "symgnn",
-        help="symgnn, response (our best; graphs made with --inputs response), density, "
+        help="symgnn, response (our best; needs graphs with both --inputs), density, "
         "edge_length, no_symmetrization, augmentation, schnet, egnn, equivariant (needs e3nn), "
-        "gcn, gcn_edges, mlp, or ridge (graphs made with --inputs invariants).",
+        "gcn, gcn_edges, mlp, or ridge (needs --inputs invariants).",
     ),
     seed: int = typer.Option(0, help="Of the start, the order of the glasses and the samples."),
     output: Path = typer.Option(..., "--output", "-o", help="Folder of the run."),

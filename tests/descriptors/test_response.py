@@ -15,6 +15,7 @@ from symgnn.descriptors.potential import mechanics_of, species_of, splines, stre
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import find_potential
+from symgnn.threads import use_threads
 from tests.calculators import ForcesCalculator
 
 
@@ -148,12 +149,12 @@ def test_means_around_are_those_of_a_distance_matrix(relaxed, cuzr):
 
 def test_threads_change_nothing(relaxed, cuzr):
     before = response.features(relaxed, cuzr, [29, 40])
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
+    use_threads(1)
     try:
+        assert numba.get_num_threads() == 1
         np.testing.assert_array_equal(response.features(relaxed, cuzr, [29, 40]), before)
     finally:
-        numba.set_num_threads(threads)
+        use_threads(0)
 
 
 def test_a_structure_off_its_minimum_still_gets_numbers(cuzr):

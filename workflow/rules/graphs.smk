@@ -25,4 +25,4 @@ rule build_graphs:
     shell:
         "symgnn job --minutes {resources.runtime}"
         " -o {output} -- symgnn graphs {input.glasses} {params.events} {params.splits}"
-        " {params.graphs} -o {output} > {log} 2>&1"
+        " {params.graphs} --threads {threads} -o {output} > {log} 2>&1"
