@@ -77,6 +77,12 @@ def run_fold(graphs: Path, output: Path, group: str, model: str, seed: int, rest
     return read_run(run)
 
 
+def seconds(run: Path) -> float:
+    """How long a run's last call took, s; NaN where it was killed before it could say."""
+    path = run / "seconds"
+    return float(path.read_text()) if path.exists() else float("nan")
+
+
 def main() -> None:
     """Run all folds and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -99,7 +105,7 @@ def main() -> None:
         seeds = range(options.seeds)
         runs = [run_fold(fold, options.output, group, options.model, seed, rest) for seed in seeds]
         folder = options.output / options.model / group
-        spent = np.mean([float((folder / f"seed-{seed}/seconds").read_text()) for seed in seeds])
+        spent = np.mean([seconds(folder / f"seed-{seed}") for seed in seeds])
         for name, computed in sorted(runs[0].computed["test"].items()):
             predicted = [run.predicted["test"][name] for run in runs]
             single = [pearson(computed, one) for one in predicted]

@@ -67,6 +67,7 @@ PUBLISHED_PRESSURE = "published_pressure"  # (atoms,), local pressure as publish
 INPUTS = "inputs"  # group of a glass, per-atom inputs of models by name, (atoms, n)
 POTENTIAL = "potential"  # attribute of the file: what the inputs were computed with
 POTENTIAL_SHA256 = "potential_sha256"
+INPUT_VERSIONS = "input_versions"  # attribute of the file: JSON, version of each input's numbers
 INPUT_ELEMENTS = "input_elements"  # attribute of the file: atomic numbers, order of the inputs
 SPLIT = "split"  # attribute of a glass: train, validation or test
 

@@ -22,6 +22,7 @@ CENTRES = np.arange(2.0, CUTOFF + 0.01, 0.25)  # Å, of Gaussians of that width 
 SHELLS = ((2.0, 3.6), (3.6, 5.2), (5.2, 6.6), (6.6, CUTOFF))  # Å
 DEGREES = range(2, 9)
 AVERAGED_TO = (3.6, 5.0, 7.0)  # Å
+VERSION = 1  # of these numbers; a model trained on others is refused
 
 
 def size(elements: int) -> int:

@@ -1,6 +1,6 @@
 """Per-atom inputs by name."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
@@ -9,10 +9,7 @@ from symgnn.descriptors import invariants, response
 from symgnn.errors import InputError
 from symgnn.potentials import Potential
 
-DESCRIPTORS: dict[str, Callable[[Atoms, Potential, Sequence[int]], np.ndarray]] = {
-    "invariants": invariants.features,
-    "response": response.features,
-}
+DESCRIPTORS = {"invariants": invariants, "response": response}
 
 
 def describe(name: str, atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.ndarray:
@@ -29,9 +26,17 @@ def describe(name: str, atoms: Atoms, potential: Potential, elements: Sequence[i
     """
     if name not in DESCRIPTORS:
         raise InputError(f"--inputs: {name!r}: must be one of {', '.join(DESCRIPTORS)}")
-    return DESCRIPTORS[name](atoms, potential, elements)
+    unknown = sorted(set(atoms.numbers.tolist()) - set(elements))
+    if unknown:
+        raise InputError(f"--inputs: atomic numbers {unknown} are not among {list(elements)}")
+    return DESCRIPTORS[name].features(atoms, potential, elements)
 
 
 def input_size(name: str, elements: int) -> int:
     """Number of inputs an atom, for so many elements."""
-    return (invariants if name == "invariants" else response).size(elements)
+    return DESCRIPTORS[name].size(elements)
+
+
+def input_version(name: str) -> int:
+    """Version of the numbers: a model trained on others must not be given these."""
+    return DESCRIPTORS[name].VERSION

@@ -7,13 +7,13 @@ whose surroundings are frozen:
 - The region's Hessian is inverted: the block of the atom is its compliance, the harmonic mean
   square displacement over k_B T (the flexibility volume of J. Ding et al.,
   doi:10.1038/ncomms13733, is its trace for the whole structure).
-- The region is pushed along its softest answers to a force on the atom, both ways, in steps, and
-  the other coordinates follow by a Newton step with the inverted Hessian. The energy on the way
-  says how soon the harmonic walls give way, as a saddle search would find at a hundred times the
-  price.
+- The region is pushed along its softest answers to a force on the atom, both ways, in steps;
+  between two steps the other coordinates follow by a Newton step with the inverted Hessian. The
+  energy on the way says how soon the harmonic walls give way, at a tenth of the price of a saddle search.
 
-All numbers are invariant under rotation, reflection, translation and permutation, do not depend
-on the size of a supercell, and cost the same for each atom.
+All numbers are invariant under rotation, reflection, translation and permutation and do not depend
+on the size of a supercell, where the three compliances of an atom differ: on the symmetric sites
+of a crystal its softest direction is not defined. They cost the same for each atom.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,8 @@ DIRECTIONS = 3  # softest answers that are followed
 STEPS = 8
 STRIDE = 0.2  # Å, of all atoms' displacements together
 KEPT = slice(1, None, 2)  # steps whose energies and forces are inputs
-RELAXATIONS = 1  # Newton steps of the other coordinates after each step
+RELAXATIONS = 1  # Newton steps of the other coordinates at each step, after its energy is taken
+VERSION = 1  # of these numbers; a model trained on others is refused
 CHUNK = 8192  # atoms between two reports of progress
 # Radii of the means around an atom, Å, and whether each element is averaged by itself.
 AVERAGED_TO = ((3.6, False), (3.6, True), (5.0, False), (5.5, True), (7.0, False), (9.0, False))
@@ -84,11 +85,15 @@ def response_of(
         directions: how many of the three softest answers are followed.
         steps: number of steps along each way.
         stride: length of a step, Å.
-        relaxations: Newton steps of the other coordinates after each step.
+        relaxations: force calls of a step, at least 1; after each the other coordinates make a
+            Newton step. The last call's energy counts.
 
     Raises:
+        ValueError: directions or relaxations out of range.
         InputError: an element that the potential does not have, or not an EAM potential.
     """
+    if not (1 <= directions <= 3 and relaxations >= 1):
+        raise ValueError(f"{directions} directions, {relaxations} relaxations: 1 to 3, at least 1")
     table, species = splines(potential), species_of(atoms, potential)
     density = mechanics_of(atoms, species, table).density
     return _pushed(atoms, table, species, density, radius, directions, steps, stride, relaxations)

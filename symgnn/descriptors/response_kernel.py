@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
-SOFTEST = 0.2  # eV/Å², eigenvalues below are taken as this where one is divided by
+SOFTEST = 0.2  # eV/Å², the least eigenvalue that is divided by where a Hessian is too soft
 BLOCK = 128  # atoms that a thread takes at a time
 SKIN = 0.8  # Å, beyond the cutoff within which pairs of the undisturbed structure are listed
 
@@ -367,7 +367,11 @@ def _free_first(who, where, count, radius2):
 
 @njit(cache=True)
 def _inverse(hessian):
-    """Inverse of the Hessian with its eigenvalues kept above `SOFTEST`, Å²/eV."""
+    """Inverse of the Hessian, Å²/eV.
+
+    Where an atom's own compliance is negative or beyond 1 / SOFTEST, which happens away from
+    minima, eigenvalues below `SOFTEST` are taken as that.
+    """
     # the least number keeps atoms without neighbours from being an error
     inverse = np.linalg.inv(hessian + 1e-9 * np.eye(len(hessian)))
     least, most = 1.0, 0.0
@@ -414,7 +418,7 @@ def push_softly(
         background = np.empty(most)
         embedded = np.empty((most, 2))
         second = np.empty(0, np.int32)
-        begin = np.empty(0, np.int32)
+        begin = np.empty(most + 1, np.int32)
         scratch = np.empty(0)
         room = np.empty(0)
         for at in range(block * BLOCK, min(len(targets), (block + 1) * BLOCK)):
@@ -422,7 +426,6 @@ def push_softly(
             free = _free_first(who, where, count, radius * radius)
             if free * count > len(second):
                 second = np.empty(2 * free * count, np.int32)
-                begin = np.empty(2 * free + 1, np.int32)
                 scratch = np.empty(6 * free * count)
                 room = np.empty(6 * free * count)
             _list_pairs(where, free, count, splines.cutoff + SKIN, begin, second)

@@ -8,7 +8,7 @@ import numpy as np
 from ase import Atoms
 
 from symgnn import fields
-from symgnn.descriptors.registry import DESCRIPTORS, describe
+from symgnn.descriptors.registry import DESCRIPTORS, describe, input_version
 from symgnn.errors import InputError
 from symgnn.graphs.dataset import write_graphs
 from symgnn.graphs.graph import Graph, glass_graph
@@ -111,6 +111,7 @@ class Describer:
             fields.POTENTIAL: self._potential.name,
             fields.POTENTIAL_SHA256: self._potential.sha256,
             fields.INPUT_ELEMENTS: self._elements,
+            fields.INPUT_VERSIONS: json.dumps({name: input_version(name) for name in self._inputs}),
         }
 
     def describe(self, graph: Graph) -> None:

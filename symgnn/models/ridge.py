@@ -43,7 +43,7 @@ class LinearFit(nn.Module):
 
     Args:
         inputs: number of inputs.
-        penalty: of the squared weights; the sum of squared errors weighs one an atom.
+        penalty: of the squared weights; a squared error counts as much as its label weighs.
         level: variance of a glass's own level (what all its labels have in common beyond the
             inputs) over that of one label; what differs between glasses then counts less than what
             differs within them. 0: none.

@@ -88,8 +88,9 @@ def train(
         for graph in training
     ]
     if hasattr(state.model, "fit"):
-        _fit(state, batches, validation, scaling, recipe, device, inputs)
-        after_epoch(state)
+        if state.epoch < recipe.epochs:
+            _fit(state, batches, validation, scaling, recipe, device, inputs)
+            after_epoch(state)
         return
     if hasattr(state.model, "prepare") and state.step == 0:
         state.model.prepare(batches)

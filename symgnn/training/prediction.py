@@ -9,7 +9,7 @@ import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from symgnn.descriptors.registry import describe
+from symgnn.descriptors.registry import describe, input_version
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
 from symgnn.potentials import Potential, find_potential
@@ -146,12 +146,19 @@ def _known_potential(member: Trained) -> Potential:
     """The potential that a model's inputs are computed with.
 
     Raises:
-        InputError: it is not here, or it is another one of the same name.
+        InputError: it is not here, or it is another one of the same name, or this program computes
+            the inputs in another way.
     """
     name = str(member.inputs["potential"])
     potential = find_potential(name)
     if potential.sha256 != member.inputs["potential_sha256"]:
         raise InputError(f"checkpoint: potential {name}: it is not the one that the model knows")
+    for one, version in member.inputs["versions"].items():
+        if one in member.inputs["names"] and version != input_version(one):
+            raise InputError(
+                f"checkpoint: inputs {one!r}: the model knows version {version} of them, this "
+                f"program computes version {input_version(one)}; train it again"
+            )
     return potential
 
 

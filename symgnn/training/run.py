@@ -136,6 +136,7 @@ def _inputs_of(inputs: Sequence[str], dataset: Dataset) -> dict[str, object]:
         "potential": str(known[fields.POTENTIAL]),
         "potential_sha256": str(known[fields.POTENTIAL_SHA256]),
         "elements": [int(z) for z in known[fields.INPUT_ELEMENTS]],
+        "versions": json.loads(str(known[fields.INPUT_VERSIONS])),
     }
 
 

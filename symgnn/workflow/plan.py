@@ -154,8 +154,13 @@ def check_inputs(config: Mapping) -> None:
     """Check that the graphs get the per-atom inputs that the chosen models need.
 
     Raises:
-        InputError: a model's input is not in graphs.inputs.
+        InputError: a model's input is not in graphs.inputs, or such a model is to be explained.
     """
+    explained = config.get("explanations", {}).get("model", "")
+    if explained in MODEL_INPUTS:
+        raise InputError(
+            f"explanations.model: {explained}: it has per-atom inputs, of which edges know nothing"
+        )
     given = config["graphs"].get("inputs", [])
     for model in config["models"]["names"]:
         for name in MODEL_INPUTS.get(model, ()):

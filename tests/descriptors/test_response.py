@@ -148,13 +148,36 @@ def test_means_around_are_those_of_a_distance_matrix(relaxed, cuzr):
 
 
 def test_threads_change_nothing(relaxed, cuzr):
-    before = response.features(relaxed, cuzr, [29, 40])
+    """324 atoms are three blocks of work."""
+    if numba.config.NUMBA_NUM_THREADS < 2:
+        pytest.skip("one core")
+    atoms = relaxed.repeat((3, 1, 1))
+    before = response.features(atoms, cuzr, [29, 40])
     use_threads(1)
     try:
         assert numba.get_num_threads() == 1
-        np.testing.assert_array_equal(response.features(relaxed, cuzr, [29, 40]), before)
+        np.testing.assert_array_equal(response.features(atoms, cuzr, [29, 40]), before)
     finally:
         use_threads(0)
+
+
+def test_isolated_atoms_and_dense_ones_side_by_side(cuzr):
+    """A cluster in a dilute gas: regions of one atom and of many in one block of work."""
+    gas = bulk("Cu", "sc", a=5.2).repeat(8)
+    cluster = bulk("Cu", "fcc", a=3.61, cubic=True).repeat(2)
+    cluster.positions += [15.0, 15.0, 60.0]
+    atoms = Atoms(gas.symbols, gas.positions, cell=[41.6, 41.6, 120.0], pbc=True) + cluster
+    alone = Atoms(cluster.symbols, cluster.positions, cell=[41.6, 41.6, 120.0], pbc=True)
+    found = response.response_of(atoms, cuzr, steps=2)
+    expected = response.response_of(alone, cuzr, steps=2)
+    np.testing.assert_allclose(found.stiffness[len(gas) :], expected.stiffness, atol=1e-9)
+    np.testing.assert_allclose(found.compliance[len(gas) :], expected.compliance, rtol=1e-6)
+
+
+def test_counts_out_of_range_are_refused(relaxed, cuzr):
+    for wrong in ({"relaxations": 0}, {"directions": 4}):
+        with pytest.raises(ValueError, match="1 to 3"):
+            response.response_of(relaxed, cuzr, **wrong)
 
 
 def test_a_structure_off_its_minimum_still_gets_numbers(cuzr):
@@ -164,6 +187,6 @@ def test_a_structure_off_its_minimum_still_gets_numbers(cuzr):
     assert np.isfinite(response.features(atoms, cuzr, [29, 40])).all()
 
 
-def test_unknown_elements_and_other_potentials_are_refused(cuzr):
+def test_elements_that_the_potential_lacks_are_refused(cuzr):
     with pytest.raises(InputError, match="Ag"):
         response.features(bulk("Ag", cubic=True), cuzr, [47])

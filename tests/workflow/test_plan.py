@@ -171,3 +171,5 @@ def test_models_need_their_inputs_in_the_graphs():
     plan.check_inputs(config)
     with pytest.raises(InputError, match=r"graphs\.inputs: \[\]: model ridge needs 'invariants'"):
         plan.check_inputs(config | {"graphs": {"cutoff": 5}})
+    with pytest.raises(InputError, match=r"explanations\.model: ridge: it has per-atom inputs"):
+        plan.check_inputs(config | {"explanations": {"model": "ridge"}})
