@@ -9,7 +9,8 @@ whose surroundings are frozen:
   doi:10.1038/ncomms13733, is its trace for the whole structure).
 - The region is pushed along its softest answers to a force on the atom, both ways, in steps;
   between two steps the other coordinates follow by a Newton step with the inverted Hessian. The
-  energy on the way says how soon the harmonic walls give way, at a tenth of the price of a saddle search.
+  energy on the way says how soon the harmonic walls give way, at a tenth of the price of a saddle
+  search.
 
 All numbers are invariant under rotation, reflection, translation and permutation and do not depend
 on the size of a supercell, where the three compliances of an atom differ: on the symmetric sites
