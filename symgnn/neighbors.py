@@ -45,17 +45,18 @@ def pairs(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> Pairs:
     """
     if not cutoff > 0:
         raise ValueError(f"cutoff is {cutoff}, must be positive")
-    places, wrapped, wrap = _wrap_into_bins(positions, cell, cutoff)
-    grid = (*places, float(cutoff) ** 2)
-    first = np.concatenate([[0], np.cumsum(_count(*grid))])
-    return Pairs(*_fill(*grid, wrapped, wrap, first))
+    places, wrap = _wrap_into_bins(positions, cell, cutoff)
+    square = float(cutoff) ** 2
+    first = np.concatenate([[0], np.cumsum(_count(places, square))])
+    return Pairs(*_fill(places, square, wrap, first))
 
 
 class LinkedCells(NamedTuple):
     """Atoms of a periodic structure sorted into bins, for compiled loops over near atoms.
 
     Attributes:
-        ordered: (atoms, 3) float64, Å, positions wrapped into the cell, in the order of the bins.
+        wrapped: (atoms, 3) float64, Å, positions wrapped into the cell, in the structure's order.
+        ordered: (atoms, 3) float64, Å, the same in the order of the bins.
         cell: (3, 3), Å.
         bin_of: (atoms, 3) int64, of each atom in the structure's order.
         bins: (3,) int64, number of bins along each lattice vector.
@@ -64,6 +65,7 @@ class LinkedCells(NamedTuple):
         members: (atoms,) int64, indices of the atoms in the order of the bins.
     """
 
+    wrapped: np.ndarray
     ordered: np.ndarray
     cell: np.ndarray
     bin_of: np.ndarray
@@ -73,19 +75,27 @@ class LinkedCells(NamedTuple):
     members: np.ndarray
 
 
-def linked_cells(positions: np.ndarray, cell: np.ndarray, reach: float) -> LinkedCells:
-    """Sort atoms into bins so that near bins hold all atoms within `reach` (Å) of an atom.
+def linked_cells(
+    positions: np.ndarray, cell: np.ndarray, reach: float, *, finer: int = 1
+) -> LinkedCells:
+    """Sort atoms into bins so that near bins hold all atoms within `reach` of an atom.
+
+    Args:
+        positions: (atoms, 3), Å.
+        cell: (3, 3), Å.
+        reach: Å.
+        finer: bins an edge of `reach`; with finer bins fewer atoms are looked at in vain.
 
     Raises:
         ValueError: a position is not finite, or the cell has no volume.
     """
-    return _wrap_into_bins(positions, cell, reach)[0]
+    return _wrap_into_bins(positions, cell, reach, finer)[0]
 
 
 def _wrap_into_bins(
-    positions: np.ndarray, cell: np.ndarray, reach: float
-) -> tuple[LinkedCells, np.ndarray, np.ndarray]:
-    """Linked cells, the wrapped positions, and the lattice vectors that were taken off."""
+    positions: np.ndarray, cell: np.ndarray, reach: float, finer: int = 1
+) -> tuple[LinkedCells, np.ndarray]:
+    """Linked cells, and the lattice vectors that were taken off the positions."""
     positions = np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 3)
     cell = np.ascontiguousarray(cell, dtype=np.float64)
     volume = abs(np.linalg.det(cell)) if np.isfinite(cell).all() else 0.0
@@ -96,20 +106,20 @@ def _wrap_into_bins(
     fractional = positions @ np.linalg.inv(cell)
     wrap = np.floor(fractional).astype(np.int64)
     wrapped = positions - wrap @ cell
-    bins, near = _bins(cell, volume, reach * (1 + SLACK), len(positions))
+    bins, near = _bins(cell, volume, reach * (1 + SLACK), len(positions), finer)
     bin_of = np.minimum(((fractional - wrap) * bins).astype(np.int64), bins - 1)
     start, members = _sort_into_bins(bin_of, bins)
-    places = LinkedCells(wrapped[members], cell, bin_of, bins, near, start, members)
-    return places, wrapped, wrap
+    places = LinkedCells(wrapped, wrapped[members], cell, bin_of, bins, near, start, members)
+    return places, wrap
 
 
 def _bins(
-    cell: np.ndarray, volume: float, width: float, atoms: int
+    cell: np.ndarray, volume: float, width: float, atoms: int, finer: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Number of bins along each lattice vector, and how many bins away a neighbour can be."""
     faces = np.cross(np.roll(cell, -1, axis=0), np.roll(cell, -2, axis=0))
     heights = volume / np.linalg.norm(faces, axis=1)
-    wanted = np.maximum(heights / width, 1.0)
+    wanted = np.maximum(heights / width * finer, 1.0)
     crowding = max(1.0, wanted.prod() / max(atoms, 1)) ** (1 / 3)  # no more bins than atoms
     bins = np.maximum((wanted / crowding).astype(np.int64), 1)
     return bins, np.ceil(width * bins / heights).astype(np.int64)
@@ -132,22 +142,25 @@ def _sort_into_bins(bin_of: np.ndarray, bins: np.ndarray) -> tuple[np.ndarray, n
 
 
 @numba.njit(cache=True)
-def _row(place, ordered, cell, bin_of, bins, reach, start, members, square, key):
+def _row(place, places, square, key):
     """Neighbours of the atom at `place` of the bin order: fills `key` where it has room.
 
     A key is target * images + image, and the images of a target are ordered as their shifts.
     """
     found = 0
-    n0, n1, n2 = bins
+    ordered, cell, start = places.ordered, places.cell, places.start
+    reach, members = places.reach, places.members
+    n0, n1, n2 = places.bins
     i = members[place]
     span1, span2 = 2 * reach[1] + 3, 2 * reach[2] + 3
     images = (2 * reach[0] + 3) * span1 * span2
     x, y, z = ordered[place]
-    for u in range(bin_of[i, 0] - reach[0], bin_of[i, 0] + reach[0] + 1):
+    b0, b1, b2 = places.bin_of[i]
+    for u in range(b0 - reach[0], b0 + reach[0] + 1):
         q0 = u // n0
-        for v in range(bin_of[i, 1] - reach[1], bin_of[i, 1] + reach[1] + 1):
+        for v in range(b1 - reach[1], b1 + reach[1] + 1):
             q1 = v // n1
-            for w in range(bin_of[i, 2] - reach[2], bin_of[i, 2] + reach[2] + 1):
+            for w in range(b2 - reach[2], b2 + reach[2] + 1):
                 q2 = w // n2
                 image = ((q0 + reach[0] + 1) * span1 + q1 + reach[1] + 1) * span2
                 image += q2 + reach[2] + 1
@@ -166,37 +179,74 @@ def _row(place, ordered, cell, bin_of, bins, reach, start, members, square, key)
     return found
 
 
+@numba.njit(cache=True, inline="always")
+def _read_key(key, places):
+    """The neighbour and the lattice vectors from its wrapped place to where it is near."""
+    reach = places.reach
+    span1, span2 = 2 * reach[1] + 3, 2 * reach[2] + 3
+    images = (2 * reach[0] + 3) * span1 * span2
+    j, image = key // images, key % images
+    q0 = image // (span1 * span2) - reach[0] - 1
+    q1 = image // span2 % span1 - reach[1] - 1
+    q2 = image % span2 - reach[2] - 1
+    return j, q0, q1, q2
+
+
 @numba.njit(cache=True)
-def _count(ordered, cell, bin_of, bins, reach, start, members, square):
+def near_atoms(place, places, radius, who, where):
+    """An atom, and the atoms and images within a radius of it; returns how many they are.
+
+    Args:
+        place: of the atom in the bin order.
+        places: linked cells that reach as far as the radius.
+        radius: Å.
+        who: (room,) int64, out: indices, the atom itself first. `most_near` says how much room.
+        where: (room, 3), out: Å, places relative to the atom.
+    """
+    i = places.members[place]
+    count = 1 + _row(place, places, radius * radius, who[1:])
+    who[0] = i
+    where[0, :] = 0.0
+    cell, wrapped = places.cell, places.wrapped
+    for k in range(1, count):
+        j, q0, q1, q2 = _read_key(who[k], places)
+        who[k] = j
+        for x in range(3):
+            shift = q0 * cell[0, x] + q1 * cell[1, x] + q2 * cell[2, x]
+            where[k, x] = wrapped[j, x] - wrapped[i, x] + shift
+    return count
+
+
+def most_near(places: LinkedCells, radius: float) -> int:
+    """The largest number of atoms that `near_atoms` finds around an atom, itself included."""
+    return 1 + int(_count(places, radius * radius).max(initial=0))
+
+
+@numba.njit(cache=True)
+def _count(places, square):
     """Number of neighbours of each atom, (atoms,) int64."""
-    count = np.empty(len(ordered), np.int64)
+    count = np.empty(len(places.ordered), np.int64)
     no_room = np.empty(0, np.int64)
-    for place in range(len(ordered)):
-        count[members[place]] = _row(
-            place, ordered, cell, bin_of, bins, reach, start, members, square, no_room
-        )
+    for place in range(len(places.ordered)):
+        count[places.members[place]] = _row(place, places, square, no_room)
     return count
 
 
 @numba.njit(cache=True)
-def _fill(ordered, cell, bin_of, bins, reach, start, members, square, wrapped, wrap, first):
+def _fill(places, square, wrap, first):
     """The arrays of `Pairs`; the pairs of atom i are at first[i]:first[i + 1]."""
     source = np.empty(first[-1], np.int64)
     target = np.empty(first[-1], np.int64)
     shift = np.empty((first[-1], 3), np.int32)
     vector = np.empty((first[-1], 3), np.float64)
-    span1, span2 = 2 * reach[1] + 3, 2 * reach[2] + 3
-    images = (2 * reach[0] + 3) * span1 * span2
-    for place in range(len(ordered)):
-        i = members[place]
+    cell, wrapped = places.cell, places.wrapped
+    for place in range(len(places.ordered)):
+        i = places.members[place]
         key = target[first[i] : first[i + 1]]
-        _row(place, ordered, cell, bin_of, bins, reach, start, members, square, key)
+        _row(place, places, square, key)
         key.sort()
         for at in range(first[i], first[i + 1]):
-            j, image = target[at] // images, target[at] % images
-            q0 = image // (span1 * span2) - reach[0] - 1
-            q1 = image // span2 % span1 - reach[1] - 1
-            q2 = image % span2 - reach[2] - 1
+            j, q0, q1, q2 = _read_key(target[at], places)
             source[at], target[at] = i, j
             shift[at, 0] = q0 - wrap[j, 0] + wrap[i, 0]
             shift[at, 1] = q1 - wrap[j, 1] + wrap[i, 1]

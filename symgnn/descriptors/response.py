@@ -24,14 +24,12 @@ import numpy as np
 from ase import Atoms
 from threadpoolctl import threadpool_limits
 
+from symgnn.descriptors.averages import average_around
+from symgnn.descriptors.eam_splines import Splines
 from symgnn.descriptors.potential import mechanics_of, species_of, splines, stress_invariants
-from symgnn.descriptors.response_kernel import (
-    SKIN,
-    average_around,
-    gather_most,
-    push_softly,
-)
-from symgnn.neighbors import linked_cells
+from symgnn.descriptors.region import SKIN
+from symgnn.descriptors.response_kernel import push_softly
+from symgnn.neighbors import linked_cells, most_near
 from symgnn.potentials import Potential
 
 RADIUS = 5.0  # Å, of the region: some 33 atoms
@@ -41,7 +39,6 @@ STRIDE = 0.2  # Å, of all atoms' displacements together
 KEPT = slice(1, None, 2)  # steps whose energies and forces are inputs
 RELAXATIONS = 1  # Newton steps of the other coordinates at each step, after its energy is taken
 VERSION = 1  # of these numbers; a model trained on others is refused
-CHUNK = 8192  # atoms between two reports of progress
 # Radii of the means around an atom, Å, and whether each element is averaged by itself.
 AVERAGED_TO = ((3.6, False), (3.6, True), (5.0, False), (5.5, True), (7.0, False), (9.0, False))
 ENERGY_RANGE = (0.02, 20.0)  # eV, of the energies on the way
@@ -97,27 +94,38 @@ def response_of(
         raise ValueError(f"{directions} directions, {relaxations} relaxations: 1 to 3, at least 1")
     table, species = splines(potential), species_of(atoms, potential)
     density = mechanics_of(atoms, species, table).density
-    return _pushed(atoms, table, species, density, radius, directions, steps, stride, relaxations)
+    return _pushed(
+        atoms,
+        table,
+        species,
+        density,
+        radius=radius,
+        directions=directions,
+        steps=steps,
+        stride=stride,
+        relaxations=relaxations,
+    )
 
 
-def _pushed(atoms, table, species, density, radius, directions, steps, stride, relaxations):
+def _pushed(
+    atoms: Atoms,
+    table: Splines,
+    species: np.ndarray,
+    density: np.ndarray,
+    *,
+    radius: float,
+    directions: int,
+    steps: int,
+    stride: float,
+    relaxations: int,
+) -> Response:
     outer = radius + table.cutoff + SKIN
-    places = linked_cells(atoms.positions, atoms.cell.array, outer / 2.0)
-    # bins of half the reach: fewer atoms are looked at in vain
-    places = places._replace(reach=2 * places.reach)
-    most = gather_most(places, outer * outer)
-    soft = np.empty((len(atoms), 8))
+    places = linked_cells(atoms.positions, atoms.cell.array, outer, finer=2)
+    most = most_near(places, outer)
+    soft = np.empty((len(atoms), 7))
     path = np.empty((len(atoms), directions, 2, steps, 2))
-    order = places.members
     with threadpool_limits(1):  # the loops run in parallel, their matrices are small
-        for first in range(0, len(atoms), CHUNK):
-            targets = np.arange(first, min(first + CHUNK, len(atoms)))
-            mine, mine_path = np.empty((len(targets), 8)), np.empty((len(targets), *path.shape[1:]))
-            push_softly(
-                targets, places, species, density, table, radius, directions, steps, stride,
-                relaxations, most, mine, mine_path,
-            )  # fmt: skip
-            soft[order[targets]], path[order[targets]] = mine, mine_path
+        push_softly(places, species, density, table, radius, stride, relaxations, most, soft, path)
     return Response(
         compliance=soft[:, :3],
         stiffness=soft[:, 3:6],
@@ -160,7 +168,15 @@ def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.
     table, species = splines(potential), species_of(atoms, potential)
     found = mechanics_of(atoms, species, table)
     answer = _pushed(
-        atoms, table, species, found.density, RADIUS, DIRECTIONS, STEPS, STRIDE, RELAXATIONS
+        atoms,
+        table,
+        species,
+        found.density,
+        radius=RADIUS,
+        directions=DIRECTIONS,
+        steps=STEPS,
+        stride=STRIDE,
+        relaxations=RELAXATIONS,
     )
     energy = np.log(np.clip(answer.energy[..., KEPT], *ENERGY_RANGE))
     force = np.clip(answer.force[..., KEPT], *FORCE_RANGE)
@@ -185,11 +201,11 @@ def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.
 
 def _around(atoms: Atoms, own: np.ndarray, elements: Sequence[int]) -> np.ndarray:
     """Means of the columns around each atom, (atoms, columns) float32."""
-    squares = np.array([radius * radius for radius, _ in AVERAGED_TO])
+    radii = np.array([radius for radius, _ in AVERAGED_TO])
     split = np.array([split for _, split in AVERAGED_TO])
     kind = np.argmax(atoms.numbers[:, None] == np.asarray(elements), axis=1)
-    places = linked_cells(atoms.positions, atoms.cell.array, squares[-1] ** 0.5)
-    most = gather_most(places, squares[-1])
+    places = linked_cells(atoms.positions, atoms.cell.array, radii[-1])
+    most = most_near(places, radii[-1])
     means = np.empty((len(atoms), size(len(elements)) - own.shape[1]), dtype=np.float32)
-    average_around(places, kind, own, squares, split, len(elements), most, means)
+    average_around(places, kind, own, radii, split, len(elements), most, means)
     return means
