@@ -122,19 +122,19 @@ class Artn:
             device=device,
         )
 
-    def admit(self, row: int, minimum: Tensor, push: Tensor) -> None:
-        """Start a search in a free row.
+    def admit(self, row: int | Tensor, minimum: Tensor, push: Tensor) -> None:
+        """Start a search in a free row, or one in each of many.
 
         Args:
-            row: the row.
-            minimum: (atoms, 3), Å, the starting positions; atoms may be fewer than the capacity.
-            push: (atoms, 3), random direction; its length does not matter.
+            row: the row, or rows (rows,).
+            minimum: (..., atoms, 3), Å, starting positions; atoms may be fewer than the capacity.
+            push: (..., atoms, 3), random direction; its length does not matter.
         """
-        length = minimum.numel()
+        length = 3 * minimum.shape[-2]
         for state in (self.minimum, self.push, self.saddle, self.final):
             state[row] = 0.0
-        self.minimum[row, :length] = minimum.reshape(-1)
-        self.push[row, :length] = normalized(push.reshape(-1))
+        self.minimum[row, :length] = minimum.flatten(-2)
+        self.push[row, :length] = normalized(push.flatten(-2))
         self.direction[row] = self.mode[row] = self.push[row]
         self.position[row] = self.minimum[row] + self.protocol.push_step * self.push[row]
         self.trial[row] = self.position[row]

@@ -7,7 +7,9 @@ positions, and gives energy and forces for new ones.
 from typing import Protocol as Interface
 
 import numpy as np
+import torch
 from ase import Atoms
+from torch import Tensor
 
 from symgnn.barriers.eam import RegionForces, Workspace, structure_densities
 from symgnn.barriers.regions import Region, Surroundings, whole
@@ -18,32 +20,119 @@ from symgnn.potentials import EAM_STYLES, Potential, check_elements, read_eam
 
 GROWN = 2.0  # radius of the larger region over that of the searches
 PREPARED = 4  # regions kept for the next searches at the same atom
+CHECK_BATCH = 8  # saddles confirmed together
+CHECK_ATOMS = 40_000  # of all of them, which bounds the memory to some 200 MB
 
 
 class OpenSearch(Interface):
-    """One search's atoms and forces."""
+    """One search's atoms."""
 
     atoms: np.ndarray  # (free,), indices in the structure
     position: np.ndarray  # (free, 3), Å, at the start
+
+
+class Forces(OpenSearch, Interface):
+    """One search's atoms and forces."""
+
     inside: bool  # false where an atom went further than the forces hold
 
     def __call__(self, position: np.ndarray) -> tuple[float, np.ndarray]:
         """Energy, eV, relative to the start, and forces (free, 3), eV/Å."""
 
 
-class Engine(Interface):
-    """Opens searches in one structure."""
+class RowForces(Interface):
+    """Where the forces of the rows of a batch come from."""
 
+    def take(self, row: int, search: OpenSearch) -> None:
+        """Give a row to a search that the engine opened."""
+
+    def leave(self, row: int) -> None:
+        """Make a row free again."""
+
+    def of(self, rows: Tensor, trial: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Energies and forces of some rows.
+
+        Args:
+            rows: (rows,).
+            trial: (size, 3 capacity), Å, positions of all rows.
+
+        Returns:
+            energy (rows,), eV, relative to the start; force (rows, 3 capacity), eV/Å, zero on
+            padding; inside (rows,), false where an atom went further than the forces hold.
+        """
+
+
+class Engine(Interface):
+    """Opens searches in one structure, and has forces for batches of them."""
+
+    name: str  # what else than the protocol results depend on
+    device: str  # where the state of a batch lives
     capacity: int  # free atoms of the largest region
     batch: int  # searches that may advance together
 
     confirming: list[int]  # free atoms of the larger systems on which a saddle is found again
+    unconfirmed: int  # saddles that are gathered before they are confirmed together
 
     def open(self, target: int) -> OpenSearch:
         """Open a search at an atom."""
 
     def open_larger(self, target: int, step: int) -> OpenSearch:
         """Open one of the larger systems around an atom; the last one has all atoms free."""
+
+    def rows(self, size: int, capacity: int) -> RowForces:
+        """Forces for a batch of rows of at most so many free atoms."""
+
+    def confirming_rows(self, atoms: int) -> int:
+        """How many of the larger systems of so many free atoms may advance together."""
+
+
+class RowByRow:
+    """The forces of a batch's rows one after the other, on a processor."""
+
+    def __init__(self) -> None:
+        self._forces: dict[int, Forces] = {}
+
+    def take(self, row: int, search: Forces) -> None:
+        """Give a row to a search."""
+        self._forces[row] = search
+
+    def leave(self, row: int) -> None:
+        """Make a row free again."""
+        del self._forces[row]
+
+    def of(self, rows: Tensor, trial: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Energies, forces, and whether they hold; see `RowForces`."""
+        position = trial.numpy()
+        energy, inside = np.empty(len(rows)), np.empty(len(rows), dtype=bool)
+        force = np.zeros((len(rows), trial.shape[1]))
+        for k, row in enumerate(rows.tolist()):
+            forces = self._forces[row]
+            length = 3 * len(forces.atoms)
+            energy[k], found = forces(position[row, :length].reshape(-1, 3))
+            force[k, :length].reshape(-1, 3)[:] = found
+            inside[k] = forces.inside
+        return torch.from_numpy(energy), torch.from_numpy(force), torch.from_numpy(inside)
+
+
+class ProcessorEngine:
+    """What the engines share that compute one force call after the other."""
+
+    device = "cpu"
+    batch: int
+    unconfirmed = CHECK_BATCH
+
+    @property
+    def name(self) -> str:
+        """What else than the protocol results depend on."""
+        return type(self).__name__
+
+    def rows(self, size: int, capacity: int) -> RowForces:
+        """Forces for a batch of rows."""
+        return RowByRow()
+
+    def confirming_rows(self, atoms: int) -> int:
+        """How many of the larger systems of so many free atoms may advance together."""
+        return max(1, min(CHECK_BATCH, self.batch, CHECK_ATOMS // atoms))
 
 
 class _RegionSearch:
@@ -58,7 +147,7 @@ class _RegionSearch:
         return self._forces.inside
 
 
-class RegionEngine:
+class RegionEngine(ProcessorEngine):
     """EAM forces on the atoms within `radius` of the target, the others frozen.
 
     Args:
@@ -104,7 +193,7 @@ class RegionEngine:
             self._grown = Surroundings(atoms, radius=grown, reach=reach, species=species)
             self.confirming.insert(0, self._grown.capacity())
 
-    def open(self, target: int) -> OpenSearch:
+    def open(self, target: int) -> Forces:
         """Open a search at an atom; the target is the first of its free atoms."""
         if target not in self._prepared:
             while len(self._prepared) >= PREPARED:
@@ -152,7 +241,7 @@ class _LammpsSearch:
         return energy - self._zero, force
 
 
-class LammpsEngine:
+class LammpsEngine(ProcessorEngine):
     """Forces of LAMMPS on the full periodic system: the reference, for any pair style."""
 
     batch = 1

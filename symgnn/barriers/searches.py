@@ -3,7 +3,7 @@
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -16,8 +16,6 @@ from symgnn.structures import structure_hash
 
 MOVED = 0.1  # Å; atoms that go further from start to saddle or final minimum are kept
 CHECK_EVALUATIONS = 200  # most force calls of the full system to confirm a saddle
-CHECK_BATCH = 8  # saddles confirmed together
-CHECK_ATOMS = 40_000  # of all of them, which bounds the memory to some 200 MB
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,30 @@ def push_generator(seed: int, structure: str, atom: int, search: int) -> np.rand
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key, dtype="<u8")))
 
 
+@dataclass(frozen=True)
+class Ended:
+    """What a row held when its search ended; vectors are (free, 3)."""
+
+    atoms: np.ndarray  # (free,), indices in the structure
+    minimum: np.ndarray  # Å
+    saddle: np.ndarray  # Å
+    final: np.ndarray  # Å
+    mode: np.ndarray
+    status: int
+    barrier: float  # eV
+    curvature: float  # eV/Å²
+    force_max: float  # eV/Å
+    final_energy: float  # eV
+    connected: bool
+    evaluations: int
+    saddle_evaluations: int
+    lanczos_evaluations: int
+
+
+VECTORS = ("minimum", "saddle", "final", "mode")
+NUMBERS = tuple(field.name for field in fields(Ended) if field.name not in ("atoms", *VECTORS))
+
+
 class Batch:
     """Rows of ARTn and where their forces come from.
 
@@ -57,64 +79,66 @@ class Batch:
         protocol: the numbers that define a search.
         size: rows that advance together.
         capacity: most atoms of a row.
+        engine: where forces come from.
     """
 
-    def __init__(self, protocol: Protocol, size: int, capacity: int):
-        self.artn = Artn(protocol, size, capacity)
+    def __init__(self, protocol: Protocol, size: int, capacity: int, engine: Engine):
+        self.artn = Artn(protocol, size, capacity, engine.device)
+        self.size, self._capacity = size, capacity
+        self._forces = engine.rows(size, capacity)
         self._free = list(range(size))
-        self._forces: dict[int, OpenSearch] = {}
+        self._searches: dict[int, OpenSearch] = {}
 
     def __len__(self) -> int:
-        return len(self._forces)
+        return len(self._searches)
 
     @property
     def full(self) -> bool:
         """Whether every row is taken."""
         return not self._free
 
-    def take(self, forces: OpenSearch) -> int:
-        """A free row, from now on with these forces."""
+    def take(self, search: OpenSearch) -> int:
+        """A free row, from now on with this search's forces."""
         row = self._free.pop()
-        self._forces[row] = forces
+        self._searches[row] = search
+        self._forces.take(row, search)
         return row
 
-    def round(self) -> list[int]:
+    def stack(self, vectors: list[np.ndarray]) -> torch.Tensor:
+        """Vectors (free, 3) of some rows as (rows, capacity, 3), with zeros behind."""
+        stacked = np.zeros((len(vectors), self._capacity, 3))
+        for padded, vector in zip(stacked, vectors, strict=True):
+            padded[: len(vector)] = vector
+        return torch.from_numpy(stacked).to(self.artn.trial.device)
+
+    def round(self) -> list[tuple[int, Ended]]:
         """One force call for each row that is under way; returns the rows that ended."""
         rows = self.artn.active()
-        trial = self.artn.trial.numpy()
-        energy, inside = np.empty(len(rows)), np.empty(len(rows), dtype=bool)
-        force = np.zeros((len(rows), trial.shape[1]))
-        for k, row in enumerate(rows.tolist()):
-            forces = self._forces[row]
-            length = 3 * len(forces.atoms)
-            energy[k], found = forces(trial[row, :length].reshape(-1, 3))
-            force[k, :length].reshape(-1, 3)[:] = found
-            inside[k] = forces.inside
-        self.artn.receive(rows, *map(torch.from_numpy, (energy, force, inside)))
-        return sorted(set(self._forces) - set(self.artn.active().tolist()))
+        self.artn.receive(rows, *self._forces.of(rows, self.artn.trial))
+        ended = sorted(set(self._searches) - set(self.artn.active().tolist()))
+        return list(zip(ended, self._read(ended), strict=True)) if ended else []
+
+    def _read(self, rows: list[int]) -> Iterator[Ended]:
+        """The state of some rows, fetched from the device at once."""
+        chosen = torch.tensor(rows, device=self.artn.trial.device)
+        vectors = [getattr(self.artn, name)[chosen].cpu().numpy() for name in VECTORS]
+        numbers = [getattr(self.artn, name)[chosen].tolist() for name in NUMBERS]
+        for k, row in enumerate(rows):
+            atoms = self._searches[row].atoms
+            parts = (vector[k, : 3 * len(atoms)].reshape(-1, 3).copy() for vector in vectors)
+            yield Ended(atoms, *parts, *(number[k] for number in numbers))
 
     def leave(self, row: int) -> None:
         """Make a row free again."""
-        del self._forces[row]
+        del self._searches[row]
+        self._forces.leave(row)
         self._free.append(row)
 
-    def vectors(self, row: int, of: torch.Tensor) -> np.ndarray:
-        """A row of the state, (atoms, 3)."""
-        return of[row, : 3 * len(self._forces[row].atoms)].view(-1, 3).numpy().copy()
 
-    def atoms(self, row: int) -> np.ndarray:
-        """Indices of a row's free atoms in the structure."""
-        return self._forces[row].atoms
-
-    def start(self, row: int) -> np.ndarray:
-        """Positions of a row's atoms at the start, (atoms, 3)."""
-        return np.array(self._forces[row].position)
-
-    def places(self, row: int, atoms: np.ndarray) -> np.ndarray:
-        """Where atoms of the structure stand among those of a row."""
-        own = self._forces[row].atoms
-        order = np.argsort(own)
-        return order[np.searchsorted(own, atoms, sorter=order)]
+def places(atoms: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Where atoms of the structure stand among others."""
+    order = np.argsort(among)
+    return order[np.searchsorted(among, atoms, sorter=order)]
 
 
 @dataclass(frozen=True)
@@ -127,13 +151,13 @@ class _Unchecked:
     final: np.ndarray  # (free, 3), Å, from the start
     mode: np.ndarray  # (free, 3)
 
-    def spread(self, batch: Batch, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Minimum, saddle and mode among the atoms of a row of a larger system."""
-        minimum = batch.start(row)
+    def spread(self, larger: OpenSearch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Minimum, saddle and mode among the atoms of a larger system."""
+        minimum = np.array(larger.position)
         saddle, mode = minimum.copy(), np.zeros_like(minimum)
-        places = batch.places(row, self.atoms)
-        saddle[places] += self.saddle
-        mode[places] = self.mode
+        place = places(self.atoms, larger.atoms)
+        saddle[place] += self.saddle
+        mode[place] = self.mode
         return minimum, saddle, mode
 
 
@@ -170,11 +194,10 @@ class Searches:
         self._atoms, self._engine, self._protocol, self._seed = atoms, engine, protocol, seed
         self._structure = structure_hash(atoms)
         self._check = check
-        self.searching = Batch(protocol, engine.batch, engine.capacity)
+        self.searching = Batch(protocol, engine.batch, engine.capacity, engine)
         strict = replace(protocol, saddle_evaluations=CHECK_EVALUATIONS)
-        most = min(CHECK_BATCH, engine.batch)
         self.checking = [
-            Batch(strict, max(1, min(most, CHECK_ATOMS // atoms)), atoms)
+            Batch(strict, engine.confirming_rows(atoms), atoms, engine)
             for atoms in engine.confirming
             if check
         ]
@@ -197,8 +220,8 @@ class Searches:
         unchecked: list[_Unchecked] = []
         self._admit(waiting)
         while self.searching and not stop():
-            for row in self.searching.round():
-                found = self._found(row)
+            for row, ended in self.searching.round():
+                found = self._found(*self._tasks.pop(row), ended)
                 self.searching.leave(row)
                 if self._check and found.event.status == Status.CONVERGED:
                     unchecked.append(found)
@@ -206,20 +229,22 @@ class Searches:
                     yield found.event
             between()
             self._admit(waiting)
-            if len(unchecked) >= CHECK_BATCH or not self.searching:
+            if len(unchecked) >= self._engine.unconfirmed or not self.searching:
                 yield from self._confirm(unchecked, between, stop)
                 unchecked.clear()
 
     def _admit(self, waiting: Iterator[tuple[int, int]]) -> None:
-        while not self.searching.full:
-            task = next(waiting, None)
-            if task is None:
-                return
-            forces = self._engine.open(task[0])
-            push = torch.from_numpy(self._push(forces, *task))
-            row = self.searching.take(forces)
-            self.searching.artn.admit(row, torch.from_numpy(np.array(forces.position)), push)
-            self._tasks[row] = task
+        batch = self.searching
+        rows, minima, pushes = [], [], []
+        while not batch.full and (task := next(waiting, None)) is not None:
+            search = self._engine.open(task[0])
+            rows.append(batch.take(search))
+            minima.append(search.position)
+            pushes.append(self._push(search, *task))
+            self._tasks[rows[-1]] = task
+        if rows:
+            chosen = torch.tensor(rows, device=batch.artn.trial.device)
+            batch.artn.admit(chosen, batch.stack(minima), batch.stack(pushes))
 
     def _push(self, forces: OpenSearch, atom: int, search: int) -> np.ndarray:
         """Gaussian displacements of the target and its neighbours, nearest first."""
@@ -259,32 +284,33 @@ class Searches:
         while (waiting or batch) and not stop():
             while waiting and not batch.full:
                 one = waiting.popleft()
-                row = batch.take(self._engine.open_larger(one.event.atom, step))
-                batch.artn.admit_saddle(row, *map(torch.from_numpy, one.spread(batch, row)))
+                larger = self._engine.open_larger(one.event.atom, step)
+                row = batch.take(larger)
+                state = (batch.stack([vector])[0] for vector in one.spread(larger))
+                batch.artn.admit_saddle(row, *state)
                 started[row] = one
-            for row in batch.round():
-                yield self._refined(started.pop(row), batch, row)
+            for row, ended in batch.round():
+                yield self._refined(started.pop(row), ended)
                 batch.leave(row)
             between()
 
-    def _refined(self, one: _Unchecked, batch: Batch, row: int) -> _Unchecked:
+    def _refined(self, one: _Unchecked, ended: Ended) -> _Unchecked:
         """What a larger system says of a saddle."""
-        artn, calls = batch.artn, int(batch.artn.evaluations[row])
-        event = replace(one.event, full_evaluations=one.event.full_evaluations + calls)
-        if int(artn.status[row]) != Status.CONVERGED:
+        calls = one.event.full_evaluations + ended.evaluations
+        event = replace(one.event, full_evaluations=calls)
+        if ended.status != Status.CONVERGED:
             return replace(one, event=self._without_saddle(event, Status.NOT_CONFIRMED))
-        atoms, minimum = batch.atoms(row), batch.vectors(row, artn.minimum)
-        final = np.zeros_like(minimum)
-        final[batch.places(row, one.atoms)] = one.final
-        saddle = batch.vectors(row, artn.saddle) - minimum
+        final = np.zeros_like(ended.minimum)
+        final[places(one.atoms, ended.atoms)] = one.final
+        saddle = ended.saddle - ended.minimum
         event = replace(
             event,
-            barrier=float(artn.barrier[row]),
-            curvature=float(artn.curvature[row]),
-            force_max=float(artn.force_max[row]),
-            **_motion(event.atom, atoms, saddle, final),
+            barrier=ended.barrier,
+            curvature=ended.curvature,
+            force_max=ended.force_max,
+            **_motion(event.atom, ended.atoms, saddle, final),
         )
-        return _Unchecked(event, atoms, saddle, final, batch.vectors(row, artn.mode))
+        return _Unchecked(event, ended.atoms, saddle, final, ended.mode)
 
     @staticmethod
     def _without_saddle(event: Event, status: Status) -> Event:
@@ -304,29 +330,25 @@ class Searches:
             final_displacement=none,
         )
 
-    def _found(self, row: int) -> _Unchecked:
-        """What the search of a row found in its region."""
-        artn, batch = self.searching.artn, self.searching
-        atom, search = self._tasks.pop(row)
-        atoms, minimum = batch.atoms(row), batch.vectors(row, artn.minimum)
-        saddle = batch.vectors(row, artn.saddle) - minimum
-        connected = bool(artn.connected[row])
-        final = batch.vectors(row, artn.final) - minimum if connected else np.zeros_like(saddle)
+    def _found(self, atom: int, search: int, ended: Ended) -> _Unchecked:
+        """What a search found in its region."""
+        saddle = ended.saddle - ended.minimum
+        final = ended.final - ended.minimum if ended.connected else np.zeros_like(saddle)
         event = Event(
             atom=atom,
             search=search,
-            status=int(artn.status[row]),
-            barrier=float(artn.barrier[row]),
-            region_barrier=float(artn.barrier[row]),
-            curvature=float(artn.curvature[row]),
-            force_max=float(artn.force_max[row]),
-            final_energy=float(artn.final_energy[row]),
-            connected=connected,
-            force_evaluations=int(artn.evaluations[row]),
-            saddle_evaluations=int(artn.saddle_evaluations[row]),
-            lanczos_evaluations=int(artn.lanczos_evaluations[row]),
-            **_motion(atom, atoms, saddle, final),
+            status=ended.status,
+            barrier=ended.barrier,
+            region_barrier=ended.barrier,
+            curvature=ended.curvature,
+            force_max=ended.force_max,
+            final_energy=ended.final_energy,
+            connected=ended.connected,
+            force_evaluations=ended.evaluations,
+            saddle_evaluations=ended.saddle_evaluations,
+            lanczos_evaluations=ended.lanczos_evaluations,
+            **_motion(atom, ended.atoms, saddle, final),
         )
         if event.status != Status.CONVERGED:
             event = self._without_saddle(event, Status(event.status))
-        return _Unchecked(event, atoms, saddle, final, batch.vectors(row, artn.mode))
+        return _Unchecked(event, ended.atoms, saddle, final, ended.mode)

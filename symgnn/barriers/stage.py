@@ -148,7 +148,7 @@ def search_barriers(
         "structure": structure_hash(atoms),
         "potential": potential.sha256,
         "seed": seed,
-        "engine": type(source).__name__,
+        "engine": source.name,
         "radius": radius,
         "check": check,
         "protocol": vars(protocol),
