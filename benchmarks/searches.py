@@ -80,7 +80,11 @@ def print_costs(events: list[Event], calls: Counter[str], seconds: float) -> Non
         print(f"  {name:<16} {count / len(events):7.1f} calls a search  {count / total:6.1%}")
     print(f"force calls a converged saddle: {to_saddle / converged:.0f} to the saddle,", end=" ")
     print(f"{total / converged:.0f} with both sides")
-    print(f"core-seconds: {seconds / len(events):.3f} a search, {seconds / converged:.3f} a saddle")
+    way = seconds * to_saddle / total / converged
+    print(
+        f"core-seconds: {seconds / len(events):.3f} a search, {seconds / converged:.3f} a saddle,"
+    )
+    print(f"  of them {way:.3f} to the saddle, by the share of the calls")
     print(f"microseconds a force call, all included: {seconds / total * 1e6:.0f}")
 
 

@@ -54,6 +54,7 @@ class Protocol:
     push_relaxations: int = 4  # perpendicular steps after a push
     activation: float = -0.2  # eV/Å², eigenvalue below which a search climbs
     climb_step: float = 0.3  # Å, longest step along the eigenvector
+    valley_step: float = 0.5  # Å, step along it where its eigenvalue is positive
     climb_relaxations: int = 20  # most perpendicular steps after a step along the eigenvector
     climb_balance: float = 1.0  # they end once the force across is below this share of that along
     least_relaxations: int = 4  # but not before these steps
@@ -63,7 +64,7 @@ class Protocol:
     lanczos_mixing: float = 0.3  # share of the push in the first vector before the climb
     push_vectors: int = 6  # most vectors while the search has not begun to climb
     lanczos_tolerance: float = 0.01  # relative change of the eigenvalue at which it stands
-    lanczos_resolution: float = 0.0  # eV/Å², change that is small enough while climbing
+    lanczos_resolution: float = 0.02  # eV/Å², change that is small enough while climbing
     lanczos_step: float = 0.005  # Å
     saddle_evaluations: int = 1500  # most force calls on the way to a saddle
     minimum_tolerance: float = 0.005  # eV/Å, force at the two minima
@@ -200,7 +201,7 @@ class Artn:
         parallel = dot(force, direction)
         across = force - parallel.unsqueeze(-1) * direction
         climbs = self.phase[rows] == Phase.CLIMBING
-        limit = torch.where(climbs, p.climb_relaxations, p.push_relaxations)
+        limit = torch.where(self._ridge(rows), p.climb_relaxations, p.push_relaxations)
         still = climbs & (dot(across, across) < p.force_tolerance**2)
         done = (self._steps[rows] >= limit) | still
         balanced = dot(across, across) < (p.climb_balance * parallel) ** 2
@@ -228,7 +229,7 @@ class Artn:
         self.lanczos_evaluations[rows] += 1
         product = (self.force[rows] - force) / self.protocol.lanczos_step
         limit = torch.where(
-            self._climbs[rows], self.protocol.lanczos_vectors, self.protocol.push_vectors
+            self._ridge(rows), self.protocol.lanczos_vectors, self.protocol.push_vectors
         )
         # A search that has not begun to climb must not miss the first sign that it could.
         resolution = torch.where(self._climbs[rows], self.protocol.lanczos_resolution, 0.0)
@@ -238,15 +239,19 @@ class Artn:
         self.curvature[rows], self.mode[rows] = value, vector
         self._advance(rows, vector)
 
+    def _ridge(self, rows: Tensor) -> Tensor:
+        """Which searches climb where the lowest eigenvalue was negative when last looked at."""
+        return self._climbs[rows] & ~(self.curvature[rows] >= 0.0)
+
     def _advance(self, rows: Tensor, eigenvector: Tensor) -> None:
         """Choose what follows: the saddle is found, the climb goes on, or another push."""
         p = self.protocol
         curvature, largest = self.curvature[rows], self._largest(self.force[rows])
-        climbs = (curvature < p.activation) | (self._climbs[rows] & (curvature < 0.0))
+        climbs = self._climbs[rows] | (curvature < p.activation)
         self._climbs[rows] = climbs
-        found = climbs & (largest < p.force_tolerance)
+        found = climbs & (curvature < 0.0) & (largest < p.force_tolerance)
         spent = ~found & (self.evaluations[rows] >= p.saddle_evaluations)
-        spent |= self._checks[rows] & ~climbs
+        spent |= self._checks[rows] & (curvature >= 0.0)
         self._found(rows[found], eigenvector[found])
         self._finish(rows[spent], Status.NOT_CONVERGED)
         going = ~found & ~spent
@@ -260,6 +265,7 @@ class Artn:
         parallel = dot(self.force[rows], eigenvector)
         stiffness = self.curvature[rows].abs().clamp(min=p.soft_curvature)
         length = (parallel.abs() / stiffness).clamp(max=p.climb_step)
+        length = torch.where(self.curvature[rows] < 0.0, length, p.valley_step)
         uphill = eigenvector * (-torch.sign(parallel)).unsqueeze(-1)
         self.direction[rows] = uphill
         self._step(rows, length.unsqueeze(-1) * uphill, Phase.CLIMBING)

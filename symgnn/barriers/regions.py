@@ -108,6 +108,8 @@ class Surroundings:
         self._radius, self._outer = radius, radius + reach
         self._species = species
         cell = atoms.cell.array
+        # No two images of an atom are nearer to a target than half the least height of the cell.
+        self._single = 2.0 * radius <= 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0).max()
         fractional = (atoms.positions @ np.linalg.inv(cell)) % 1.0
         images, indices = [], []
         for shift, near in _images(fractional, cell, self._outer):
@@ -120,6 +122,9 @@ class Surroundings:
 
     def capacity(self) -> int:
         """The largest number of free atoms of any region of this structure."""
+        if self._single:
+            near = self._tree.query_ball_point(self._position, self._radius, return_length=True)
+            return int(near.max())
         return max(
             len(np.unique(self._image_atom[near]))
             for near in self._tree.query_ball_point(self._position, self._radius)

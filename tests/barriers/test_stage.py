@@ -10,12 +10,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.io import read
 
 from symgnn import cli, fields
-from symgnn.barriers.artn import Protocol
+from symgnn.barriers.artn import Artn, Phase, Protocol, Status
 from symgnn.barriers.engines import LammpsEngine, RegionEngine
 from symgnn.barriers.events import counted, duplicates, merge_events, read_columns, read_events
 from symgnn.barriers.searches import Searches, push_generator
@@ -313,7 +314,7 @@ def test_a_larger_region_in_between_changes_no_saddle(relaxed, cu_zr) -> None:
         engine = RegionEngine(atoms, cu_zr, radius=5.0)
         assert len(engine.confirming) == 2
         engine.confirming = engine.confirming if between else engine.confirming[-1:]
-        searches = Searches(atoms, engine, protocol=Protocol(force_tolerance=0.01), seed=1)
+        searches = Searches(atoms, engine, protocol=Protocol(force_tolerance=0.005), seed=1)
         found.append(sorted(searches.run([(77, 1), (77, 4)]), key=lambda event: event.search))
     for stepwise, direct in zip(*found, strict=True):
         assert stepwise.status == direct.status == 0
@@ -321,6 +322,27 @@ def test_a_larger_region_in_between_changes_no_saddle(relaxed, cu_zr) -> None:
         assert stepwise.barrier < stepwise.region_barrier - 0.05
         # both are within F²/2k of the saddle
         assert stepwise.barrier == pytest.approx(direct.barrier, abs=1e-3)
+
+
+def test_a_search_that_climbs_pushes_no_more(relaxed, cu_zr, monkeypatch) -> None:
+    # Relaxation across the eigenvector can lead back to positive eigenvalues; pushes along the
+    # first direction would then have to find the way out anew.
+    seen: set[tuple[bool, bool]] = set()  # climbs, eigenvalue positive
+
+    def advance(artn: Artn, rows: torch.Tensor, eigenvector: torch.Tensor) -> None:
+        climbed = artn._climbs[rows].clone()
+        original(artn, rows, eigenvector)
+        assert not (climbed & (artn.phase[rows] == Phase.PUSHED)).any()
+        positive = artn.curvature[rows] >= 0.0
+        seen.update(zip(climbed.tolist(), positive.tolist(), strict=True))
+
+    original = Artn._advance
+    monkeypatch.setattr(Artn, "_advance", advance)
+    engine = RegionEngine(relaxed, cu_zr, radius=5.0)
+    searches = Searches(relaxed, engine, protocol=Protocol(), seed=1, check=False)
+    events = list(searches.run([(atom, 0) for atom in range(8)]))
+    assert (True, True) in seen
+    assert sum(event.status == Status.CONVERGED for event in events) >= 7
 
 
 def test_each_label_counts_its_searches() -> None:
