@@ -4,9 +4,10 @@ A search leaves its minimum by pushes along a random direction of the target and
 each followed by a few relaxation steps perpendicular to that direction. Once the lowest
 eigenvalue of the Hessian, found by Lanczos iterations, lies below a threshold, the search climbs
 along that eigenvector and relaxes perpendicular to it until all forces vanish: a saddle point.
-Both sides of the saddle are then relaxed, which tells whether the start is one of its two minima
-(G. T. Barkema, N. Mousseau, doi:10.1103/PhysRevLett.77.4358; E. Cances et al.,
-doi:10.1063/1.3088532).
+Where the relaxation leads back into a valley, with a positive eigenvalue, the search follows the
+valley's softest direction upwards until it is a ridge again. Both sides of the saddle are then
+relaxed, which tells whether the start is one of its two minima (G. T. Barkema, N. Mousseau,
+doi:10.1103/PhysRevLett.77.4358; E. Cances et al., doi:10.1063/1.3088532).
 
 The state of every search is one row of the tensors here. A round asks for one force call of
 every unfinished search and moves each on by itself, so that results do not depend on what else is
@@ -51,10 +52,10 @@ class Protocol:
 
     push_radius: float = 3.6  # Å, atoms pushed: those nearer to the target
     push_step: float = 0.3  # Å
-    push_relaxations: int = 4  # perpendicular steps after a push
+    push_relaxations: int = 4  # perpendicular steps after a push, and most of them in a valley
     activation: float = -0.2  # eV/Å², eigenvalue below which a search climbs
     climb_step: float = 0.3  # Å, longest step along the eigenvector
-    valley_step: float = 0.5  # Å, step along it where its eigenvalue is positive
+    valley_step: float = 0.5  # Å, step along it in a valley, where its eigenvalue is positive
     climb_relaxations: int = 20  # most perpendicular steps after a step along the eigenvector
     climb_balance: float = 1.0  # they end once the force across is below this share of that along
     least_relaxations: int = 4  # but not before these steps
@@ -62,7 +63,7 @@ class Protocol:
     force_tolerance: float = 0.05  # eV/Å, largest atomic force at the saddle
     lanczos_vectors: int = 16
     lanczos_mixing: float = 0.3  # share of the push in the first vector before the climb
-    push_vectors: int = 6  # most vectors while the search has not begun to climb
+    push_vectors: int = 6  # most vectors before the climb and in a valley
     lanczos_tolerance: float = 0.01  # relative change of the eigenvalue at which it stands
     lanczos_resolution: float = 0.02  # eV/Å², change that is small enough while climbing
     lanczos_step: float = 0.005  # Å

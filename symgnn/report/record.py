@@ -19,6 +19,7 @@ UNITS = {  # of settings that have one; named as in the commands
     "departure": "Å",
     "final_temperature": "K",
     "force_tolerance": "eV/Å",
+    "lanczos_resolution": "eV/Å²",
     "lanczos_step": "Å",
     "largest_move": "Å",
     "melt_temperature": "K",
@@ -37,6 +38,7 @@ UNITS = {  # of settings that have one; named as in the commands
     "thermo_interval": "steps",
     "thermostat_damping": "ps",
     "timestep": "fs",
+    "valley_step": "Å",
 }
 SHOWN_DIGITS = 16  # of a hash
 SHOWN_VALUES = 6  # of a key of the protocol that differs between inputs

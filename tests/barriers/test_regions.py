@@ -1,0 +1,20 @@
+"""Regions around atoms."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from symgnn.barriers.regions import Surroundings
+
+
+@pytest.mark.parametrize("radius", [4.0, 6.59, 9.0])
+@pytest.mark.parametrize("sheared", [False, True])
+def test_no_region_has_more_atoms_than_the_capacity(disordered: Atoms, radius, sheared) -> None:
+    # 13.2 Å: for the radii above half of it atoms have more than one image in the region
+    atoms = disordered.copy()
+    if sheared:
+        atoms.set_cell(atoms.cell.array + [[0, 0, 0], [6, 0, 0], [0, 0, 0]], scale_atoms=True)
+    species = np.zeros(len(atoms), dtype=int)
+    surroundings = Surroundings(atoms, radius=radius, reach=7.0, species=species)
+    sizes = [surroundings.region(target).free for target in range(len(atoms))]
+    assert surroundings.capacity() == max(sizes)
