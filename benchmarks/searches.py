@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--potential", default="Cu-Zr-2009")
     parser.add_argument("--atoms", type=int, default=32)
     parser.add_argument("--searches", type=int, default=3)
-    parser.add_argument("--radius", type=float, default=10.0)
+    parser.add_argument("--radius", type=float, default=8.0)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--no-check", action="store_true", help="leave out the full system")
     parser.add_argument("numbers", nargs="*", help="name=value of the protocol")

@@ -23,7 +23,7 @@ def barriers(
     engine: Annotated[
         str, typer.Option(help="region (compiled EAM), lammps (full system) or auto.")
     ] = "auto",
-    radius: Annotated[float, typer.Option(min=4.0, help="Radius of the free region, Å.")] = 10.0,
+    radius: Annotated[float, typer.Option(min=4.0, help="Radius of the free region, Å.")] = 8.0,
     check: Annotated[
         bool, typer.Option(help="Confirm every saddle on the full periodic system.")
     ] = True,
