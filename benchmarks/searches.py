@@ -48,11 +48,13 @@ class PhaseCount:
         self._artn.receive = self._counted
 
     def _counted(self, rows: torch.Tensor, *found: torch.Tensor) -> None:
-        for row in rows.tolist():
-            name = Phase(int(self._artn.phase[row])).name.lower()
-            if name == "lanczos":
-                name += " (climb)" if self._artn._climbs[row] else " (push)"
-            self.calls[name] += 1
+        kinds = 2 * self._artn.phase[rows] + self._artn._climbs[rows]
+        for kind, calls in enumerate(torch.bincount(kinds).tolist()):
+            if calls:
+                name = Phase(kind // 2).name.lower()
+                if name == "lanczos":
+                    name += " (climb)" if kind % 2 else " (push)"
+                self.calls[name] += calls
         self._receive(rows, *found)
 
 

@@ -252,7 +252,6 @@ class Artn:
         self._climbs[rows] = climbs
         found = climbs & (curvature < 0.0) & (largest < p.force_tolerance)
         spent = ~found & (self.evaluations[rows] >= p.saddle_evaluations)
-        spent |= self._checks[rows] & (curvature >= 0.0)
         self._found(rows[found], eigenvector[found])
         self._finish(rows[spent], Status.NOT_CONVERGED)
         going = ~found & ~spent
