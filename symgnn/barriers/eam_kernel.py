@@ -131,7 +131,7 @@ def _find_rows(kind, begin, count, tables, scratch):
         knot = min(np.int32(way), np.int32(last))
         found = np.int32(4) * (np.int32(read(kind, begin + k)) * knots + knot)
         write(place, k, found if r2 < cutoff2 else zeros)
-        write(fraction, k, way - knot)
+        write(fraction, k, min(way - knot, 1.0))  # between last knot and cutoff, as LAMMPS
         write(weight, k, per_distance)
 
 

@@ -20,6 +20,8 @@ from symgnn.potentials import EAM_STYLES, Potential, check_elements, read_eam
 
 GROWN = 2.0  # radius of the larger region over that of the searches
 PREPARED = 4  # regions kept for the next searches at the same atom
+CANDIDATE_SKIN = 2.0  # Å, beyond the pairs of a list, of the candidates for them
+WHOLE_CANDIDATE_SKIN = 5.0  # Å, where they are found once for all searches
 CHECK_BATCH = 8  # saddles confirmed together
 CHECK_ATOMS = 40_000  # of all of them, which bounds the memory to some 200 MB
 
@@ -147,7 +149,79 @@ class _RegionSearch:
         return self._forces.inside
 
 
-class RegionEngine(ProcessorEngine):
+class EamRegions:
+    """The regions of a structure with an EAM potential, as an engine prepares them.
+
+    Args:
+        atoms: periodic structure.
+        potential: an EAM potential.
+        radius: atoms nearer to the target are free, Å.
+        skin: how far beyond the cutoff pairs are listed, Å.
+        travel: how far an atom may go from its start, Å.
+
+    Attributes:
+        capacity: free atoms of the largest region.
+        confirming: free atoms of the larger systems on which a saddle is found again.
+
+    Raises:
+        InputError: the potential is of another form.
+    """
+
+    def __init__(
+        self, atoms: Atoms, potential: Potential, *, radius: float, skin: float, travel: float
+    ):
+        check_elements(potential, atoms.get_chemical_symbols())
+        if potential.style not in EAM_STYLES.values():
+            raise InputError(f"{potential.path.name}: style {potential.style}: use engine lammps")
+        tables = pack(read_eam(potential))
+        species = np.array([potential.elements.index(s) for s in atoms.get_chemical_symbols()])
+        self._tables, self._skin, self._travel = tables, skin, travel
+        self._density = structure_densities(atoms, species, tables)
+        self._reach = tables.cutoff + skin + travel
+        self._atoms, self._species = atoms, species
+        self._surroundings = self._around(radius)
+        self.capacity = self._surroundings.capacity()
+        self._prepared: dict[int, tuple[Region, object]] = {}
+        self._whole: tuple[Region, object] | None = None
+        self.confirming = [len(atoms)]
+        grown = GROWN * radius
+        # Where the larger region is a small part of the structure, most of the way is made in it.
+        if 4.0 / 3.0 * np.pi * grown**3 < 0.5 * atoms.get_volume():
+            self._grown = self._around(grown)
+            self.confirming.insert(0, self._grown.capacity())
+
+    def _around(self, radius: float) -> Surroundings:
+        return Surroundings(self._atoms, radius=radius, reach=self._reach, species=self._species)
+
+    def _prepare(self, region: Region, candidate_skin: float) -> object:
+        """What the searches in a region share."""
+        raise NotImplementedError
+
+    def _search(self, region: Region, prepared: object, shared: bool) -> OpenSearch:
+        """A search in a region that other searches share or do not."""
+        raise NotImplementedError
+
+    def open(self, target: int) -> OpenSearch:
+        """Open a search at an atom; the target is the first of its free atoms."""
+        if target not in self._prepared:
+            while len(self._prepared) >= PREPARED:
+                del self._prepared[next(iter(self._prepared))]
+            region = self._surroundings.region(target)
+            self._prepared[target] = region, self._prepare(region, CANDIDATE_SKIN)
+        return self._search(*self._prepared[target], shared=True)
+
+    def open_larger(self, target: int, step: int) -> OpenSearch:
+        """A region of twice the radius, or the whole periodic structure in its own order."""
+        if step < len(self.confirming) - 1:
+            region = self._grown.region(target)
+            return self._search(region, self._prepare(region, CANDIDATE_SKIN), shared=False)
+        if self._whole is None:
+            region = whole(self._atoms, reach=self._reach, species=self._species)
+            self._whole = region, self._prepare(region, WHOLE_CANDIDATE_SKIN)
+        return self._search(*self._whole, shared=True)
+
+
+class RegionEngine(EamRegions, ProcessorEngine):
     """EAM forces on the atoms within `radius` of the target, the others frozen.
 
     Args:
@@ -169,53 +243,12 @@ class RegionEngine(ProcessorEngine):
         travel: float = 4.0,
         batch: int = 32,
     ):
-        check_elements(potential, atoms.get_chemical_symbols())
-        if potential.style not in EAM_STYLES.values():
-            raise InputError(f"{potential.path.name}: style {potential.style}: use engine lammps")
-        tables = pack(read_eam(potential))
-        species = np.array([potential.elements.index(s) for s in atoms.get_chemical_symbols()])
-        self._tables, self._skin, self._travel = tables, skin, travel
-        self._workspace = Workspace(tables.symmetric)
-        self._density = structure_densities(atoms, species, tables)
-        self._surroundings = Surroundings(
-            atoms, radius=radius, reach=tables.cutoff + skin + travel, species=species
-        )
-        self.capacity = self._surroundings.capacity()
+        super().__init__(atoms, potential, radius=radius, skin=skin, travel=travel)
+        self._workspace = Workspace(self._tables.symmetric)
         self.batch = batch
-        self._atoms, self._species = atoms, species
-        self._prepared: dict[int, tuple[Region, RegionForces]] = {}
-        self._whole: tuple[Region, RegionForces] | None = None
-        self.confirming = [len(atoms)]
-        grown = GROWN * radius
-        # Where the larger region is a small part of the structure, most of the way is made in it.
-        if 4.0 / 3.0 * np.pi * grown**3 < 0.5 * atoms.get_volume():
-            reach = tables.cutoff + skin + travel
-            self._grown = Surroundings(atoms, radius=grown, reach=reach, species=species)
-            self.confirming.insert(0, self._grown.capacity())
 
-    def open(self, target: int) -> Forces:
-        """Open a search at an atom; the target is the first of its free atoms."""
-        if target not in self._prepared:
-            while len(self._prepared) >= PREPARED:
-                del self._prepared[next(iter(self._prepared))]
-            self._prepared[target] = self._forces(self._surroundings.region(target))
-        region, forces = self._prepared[target]
-        return _RegionSearch(forces.copy(), region.atoms, region.position)
-
-    def open_larger(self, target: int, step: int) -> OpenSearch:
-        """A region of twice the radius, or the whole periodic structure in its own order."""
-        if step < len(self.confirming) - 1:
-            region, forces = self._forces(self._grown.region(target))
-            return _RegionSearch(forces, region.atoms, region.position)
-        if self._whole is None:
-            reach = self._tables.cutoff + self._skin + self._travel
-            region = whole(self._atoms, reach=reach, species=self._species)
-            self._whole = self._forces(region, candidate_skin=5.0)
-        region, forces = self._whole
-        return _RegionSearch(forces.copy(), region.atoms, region.position)
-
-    def _forces(self, region: Region, candidate_skin: float = 2.0) -> tuple[Region, RegionForces]:
-        forces = RegionForces(
+    def _prepare(self, region: Region, candidate_skin: float) -> RegionForces:
+        return RegionForces(
             region,
             self._tables,
             self._density,
@@ -224,7 +257,10 @@ class RegionEngine(ProcessorEngine):
             travel=self._travel,
             candidate_skin=candidate_skin,
         )
-        return region, forces
+
+    def _search(self, region: Region, prepared: RegionForces, shared: bool) -> Forces:
+        forces = prepared.copy() if shared else prepared
+        return _RegionSearch(forces, region.atoms, region.position)
 
 
 class _LammpsSearch:
