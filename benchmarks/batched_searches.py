@@ -18,8 +18,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from scipy.stats import ks_2samp
-
 from searches import protocol, structure
+
 from symgnn.barriers.batched.engine import BatchedEngine
 from symgnn.barriers.engines import Engine, RegionEngine
 from symgnn.barriers.searches import Event, Searches

@@ -21,8 +21,18 @@ def barriers(
     searches: Annotated[int, typer.Option(min=1, help="Searches an atom.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Seed of atoms and pushes.")] = 0,
     engine: Annotated[
-        str, typer.Option(help="region (compiled EAM), lammps (full system) or auto.")
+        str,
+        typer.Option(
+            help="cpu (compiled EAM), gpu (EAM in batches), lammps (full system) or auto."
+        ),
     ] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="On a GPU: double, or mixed (pairs in float32).")
+    ] = "double",
+    memory: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="On a GPU: most memory, GiB; most of the free by default."),
+    ] = None,
     radius: Annotated[float, typer.Option(min=4.0, help="Radius of the free region, Å.")] = 8.0,
     check: Annotated[
         bool, typer.Option(help="Confirm every saddle on the full periodic system.")
@@ -65,6 +75,7 @@ def barriers(
     One event for OVITO: `symgnn barriers glass.xyz --events events.h5 --export 12:3 -o event.xyz`
     """
     from symgnn.barriers.artn import Protocol
+    from symgnn.barriers.batched.engine import PRECISIONS
     from symgnn.barriers.events import LABELS
     from symgnn.barriers.export import export_event
     from symgnn.barriers.stage import check_minimum, chosen_atoms, search_barriers, shard_of
@@ -82,6 +93,8 @@ def barriers(
         raise InputError("potential: needs a name in the registry or a file")
     if label not in LABELS:
         raise InputError(f"label: {label!r}: must be one of {', '.join(LABELS)}")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision: {precision!r}: must be one of {', '.join(PRECISIONS)}")
     glass, model = read_structure(structure), find_potential(potential)
     chosen = shard_of(chosen_atoms(atoms, len(glass), seed), shard)
     check_minimum(glass, model, structure)
@@ -101,6 +114,8 @@ def barriers(
         ),
         radius=radius,
         engine=engine,
+        precision=precision,
+        memory=memory,
         check=check,
         label=label,
         budget=TimeBudget(time_budget),

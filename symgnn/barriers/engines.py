@@ -193,8 +193,14 @@ class EamRegions:
     def _around(self, radius: float) -> Surroundings:
         return Surroundings(self._atoms, radius=radius, reach=self._reach, species=self._species)
 
-    def _prepare(self, region: Region, candidate_skin: float) -> object:
-        """What the searches in a region share."""
+    def _everything(self) -> Region:
+        return whole(self._atoms, reach=self._reach, species=self._species)
+
+    def _candidate_skin(self, capacity: int) -> float:
+        return CANDIDATE_SKIN if capacity < len(self._atoms) else WHOLE_CANDIDATE_SKIN
+
+    def _prepare(self, region: Region, capacity: int) -> object:
+        """What the searches in a region share; `capacity` is that of their batch."""
         raise NotImplementedError
 
     def _search(self, region: Region, prepared: object, shared: bool) -> OpenSearch:
@@ -207,17 +213,17 @@ class EamRegions:
             while len(self._prepared) >= PREPARED:
                 del self._prepared[next(iter(self._prepared))]
             region = self._surroundings.region(target)
-            self._prepared[target] = region, self._prepare(region, CANDIDATE_SKIN)
+            self._prepared[target] = region, self._prepare(region, self.capacity)
         return self._search(*self._prepared[target], shared=True)
 
     def open_larger(self, target: int, step: int) -> OpenSearch:
         """A region of twice the radius, or the whole periodic structure in its own order."""
         if step < len(self.confirming) - 1:
             region = self._grown.region(target)
-            return self._search(region, self._prepare(region, CANDIDATE_SKIN), shared=False)
+            return self._search(region, self._prepare(region, self.confirming[0]), shared=False)
         if self._whole is None:
-            region = whole(self._atoms, reach=self._reach, species=self._species)
-            self._whole = region, self._prepare(region, WHOLE_CANDIDATE_SKIN)
+            region = self._everything()
+            self._whole = region, self._prepare(region, len(self._atoms))
         return self._search(*self._whole, shared=True)
 
 
@@ -247,7 +253,7 @@ class RegionEngine(EamRegions, ProcessorEngine):
         self._workspace = Workspace(self._tables.symmetric)
         self.batch = batch
 
-    def _prepare(self, region: Region, candidate_skin: float) -> RegionForces:
+    def _prepare(self, region: Region, capacity: int) -> RegionForces:
         return RegionForces(
             region,
             self._tables,
@@ -255,7 +261,7 @@ class RegionEngine(EamRegions, ProcessorEngine):
             workspace=self._workspace,
             skin=self._skin,
             travel=self._travel,
-            candidate_skin=candidate_skin,
+            candidate_skin=self._candidate_skin(capacity),
         )
 
     def _search(self, region: Region, prepared: RegionForces, shared: bool) -> Forces:

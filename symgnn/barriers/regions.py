@@ -130,6 +130,12 @@ class Surroundings:
             for near in self._tree.query_ball_point(self._position, self._radius)
         )
 
+    def most_sites(self) -> int:
+        """The largest number of sites of any region of this structure."""
+        return int(
+            self._tree.query_ball_point(self._position, self._outer, return_length=True).max()
+        )
+
     def region(self, target: int) -> Region:
         """The region around one atom."""
         center = self._position[target]

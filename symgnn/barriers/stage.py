@@ -1,6 +1,7 @@
 """The stage as a function: a structure in, events.h5 out, with journal, lock and ranks."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from mpi4py import MPI
 
 from symgnn.barriers import pool
 from symgnn.barriers.artn import Protocol, Status
+from symgnn.barriers.batched.engine import BatchedEngine
 from symgnn.barriers.engines import Engine, LammpsEngine, RegionEngine
 from symgnn.barriers.events import write_events
 from symgnn.barriers.journal import Journal
@@ -79,23 +81,57 @@ def check_minimum(atoms: Atoms, potential: Potential, name: Path | str) -> None:
         )
 
 
-def make_engine(name: str, atoms: Atoms, potential: Potential, *, radius: float) -> Engine:
+def make_engine(
+    name: str,
+    atoms: Atoms,
+    potential: Potential,
+    *,
+    radius: float,
+    precision: str = "double",
+    memory: float | None = None,
+    searches: int | None = None,
+    check: bool = True,
+    rank: int = 0,
+) -> Engine:
     """The source of forces.
 
     Args:
-        name: `region` (compiled EAM around the target), `lammps` (the full periodic system) or
-            `auto` (region where the potential is of an EAM form).
+        name: `cpu` (compiled EAM around the target), `gpu` (the same in batches on a GPU), `lammps`
+            (the full periodic system) or `auto`: gpu where torch sees one, else cpu, and lammps
+            where the potential is of no EAM form.
         atoms: periodic structure.
         potential: from `potentials.find_potential`.
         radius: of the region, Å.
+        precision: on a GPU, double or mixed.
+        memory: on a GPU, most memory of the batches, GiB; None for most of what is free.
+        searches: how many are wanted of this engine.
+        check: whether their saddles will be confirmed.
+        rank: which of several processes; they take turns at the GPUs that torch sees.
+
+    Raises:
+        InputError: there is no such engine, or no GPU for it.
     """
     if name == "auto":
-        name = "region" if potential.style in EAM_STYLES.values() else "lammps"
-    if name == "region":
+        eam = potential.style in EAM_STYLES.values()
+        name = ("gpu" if torch.cuda.is_available() else "cpu") if eam else "lammps"
+    if name == "cpu":
         return RegionEngine(atoms, potential, radius=radius)
+    if name == "gpu":
+        if not torch.cuda.is_available():
+            raise InputError("engine: gpu: torch sees no CUDA device here; use cpu or auto")
+        return BatchedEngine(
+            atoms,
+            potential,
+            radius=radius,
+            device=f"cuda:{rank % torch.cuda.device_count()}",
+            precision=precision,
+            memory=memory,
+            searches=searches,
+            check=check,
+        )
     if name == "lammps":
         return LammpsEngine(atoms, potential)
-    raise InputError(f"engine: {name!r}: must be auto, region or lammps")
+    raise InputError(f"engine: {name!r}: must be auto, cpu, gpu or lammps")
 
 
 def search_barriers(
@@ -109,6 +145,8 @@ def search_barriers(
     protocol: Protocol,
     radius: float,
     engine: str,
+    precision: str = "double",
+    memory: float | None = None,
     check: bool,
     label: str,
     budget: TimeBudget,
@@ -128,7 +166,9 @@ def search_barriers(
         seed: of the pushes.
         protocol: the numbers that define a search.
         radius: of the free region, Å; without meaning for engine lammps.
-        engine: auto, region or lammps.
+        engine: auto, cpu, gpu or lammps; see `make_engine`.
+        precision: on a GPU, double or mixed.
+        memory: on a GPU, most memory of the batches, GiB.
         check: confirm every saddle on the full periodic system.
         label: which searches `barrier_mean` counts.
         budget: stop in time.
@@ -139,7 +179,19 @@ def search_barriers(
         InputError: another process works on the same journal.
     """
     torch.set_num_threads(1)
-    source = make_engine(engine, atoms, potential, radius=radius)
+    source = make_engine(
+        engine,
+        atoms,
+        potential,
+        radius=radius,
+        precision=precision,
+        memory=memory,
+        searches=-(-len(chosen) * searches // communicator.size),
+        check=check,
+        rank=communicator.rank,
+    )
+    if isinstance(source, BatchedEngine) and communicator.rank == 0:
+        print(f"symgnn: batches on {source.device}: {source.plan}", file=sys.stderr)
     runner = Searches(atoms, source, protocol=protocol, seed=seed, check=check)
     if communicator.rank > 0:
         pool.run(runner, [], record=_nowhere, stop=budget.exhausted, communicator=communicator)

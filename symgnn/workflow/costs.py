@@ -48,10 +48,16 @@ def shear_seconds(glass: Glass, config: Mapping) -> float:
     return config["execution"]["costs"]["shear"] * glass.atoms * steps
 
 
+def searches_on_gpu(config: Mapping) -> bool:
+    """Whether the barriers are searched on GPUs for certain."""
+    return config["barriers"]["protocol"].get("engine") == "gpu"
+
+
 def search_seconds(atoms: int, config: Mapping) -> float:
-    """Expected cost of the searches at `atoms` atoms, core-s."""
+    """Expected cost of the searches at `atoms` atoms, s of a core or of a GPU."""
+    unit = "barriers_gpu" if searches_on_gpu(config) else "barriers"
     searches = config["barriers"]["protocol"]["searches"]
-    return config["execution"]["costs"]["barriers"] * atoms * searches
+    return config["execution"]["costs"][unit] * atoms * searches
 
 
 def training_seconds(atoms: int, config: Mapping) -> float:
@@ -107,6 +113,7 @@ def stage_costs(
     }
     labelled = sum(glasses[name].atoms for name, split in splits.items() if split != "test")
     runs = len(config["models"]["names"]) * len(config["models"]["seeds"])
+    hours = "gpu_hours" if searches_on_gpu(config) else "core_hours"
     sheared, explained = list(sheared), list(explained)
     quenching = sum(quench_seconds(glass, config) for glass in glasses.values())
     shearing = sum(shear_seconds(glasses[name], config) for name in sheared)
@@ -117,7 +124,7 @@ def stage_costs(
         StageCost(
             "barriers",
             sum(shards.values()) + len(splits),
-            search_seconds(sum(chosen.values()), config) / 3600,
+            **{hours: search_seconds(sum(chosen.values()), config) / 3600},
         ),
         StageCost("shear", len(sheared), shearing / 3600),
         StageCost("graphs", 1),

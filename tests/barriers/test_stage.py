@@ -174,7 +174,7 @@ def test_the_time_budget_ends_with_75_and_no_output(glass, tmp_path, monkeypatch
         (("--potential", "Cu-Zr-2009", "--atoms", "5:500"), "within 0:128"),
         (("--potential", "Cu-Zr-2009", "--atoms", "few"), "must be all, a number N or a range"),
         (("--potential", "Cu-Zr-2009", "--shard", "2/2"), "i from 0 to n - 1"),
-        (("--potential", "Cu-Zr-2009", "--engine", "magic"), "auto, region or lammps"),
+        (("--potential", "Cu-Zr-2009", "--engine", "magic"), "auto, cpu, gpu or lammps"),
         (("--potential", "Cu-Zr-2009", "--label", "best"), "all, single, target, connected"),
         (("--potential", "Cu-Zr-2009", "--searches", "0"), ""),
     ],

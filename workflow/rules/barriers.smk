@@ -32,6 +32,20 @@ rule search_barriers:
         " --atoms {params.atoms} --shard {params.shard} {params.protocol} -o {output} > {log} 2>&1"
 
 
+# A rule of its own, so that a profile can send it where the GPUs are.
+if costs.searches_on_gpu(config):
+
+    ruleorder: search_barriers_on_gpu > search_barriers
+
+    use rule search_barriers as search_barriers_on_gpu with:
+        resources:
+            tasks=lambda wildcards, threads: threads,
+            mpi=lambda wildcards, threads: "srun" if threads > 1 else "",
+            cpus_per_task=1,
+            mem_mb=lambda wildcards, threads, attempt: 8000 * threads * attempt,
+            runtime=search_minutes,
+
+
 rule merge_shards:
     input:
         lambda wildcards: [

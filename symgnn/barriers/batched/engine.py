@@ -9,7 +9,8 @@ from ase import Atoms
 
 from symgnn import neighbors
 from symgnn.barriers.artn import Protocol
-from symgnn.barriers.batched.torch_rows import RowSearch, Start, TorchKernel
+from symgnn.barriers.batched.rows import Kernel, RowSearch, Space
+from symgnn.barriers.batched.torch_rows import TorchKernel
 from symgnn.barriers.engines import CHECK_BATCH, EamRegions, RowForces
 from symgnn.barriers.regions import Region
 from symgnn.errors import InputError
@@ -91,6 +92,19 @@ def make_plan(
     return Plan(Share(rows, search_bytes), checks)
 
 
+def _triton_kernel() -> type[Kernel]:
+    """Triton's kernel, imported where it is wanted: few machines have Triton.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        from symgnn.barriers.batched.triton_rows import TritonKernel
+    except ImportError:
+        raise InputError("kernel: triton: is not installed; pip install triton") from None
+    return TritonKernel
+
+
 class BatchedEngine(EamRegions):
     """EAM forces of many regions at once, on a GPU or, for tests and comparison, a processor.
 
@@ -100,6 +114,7 @@ class BatchedEngine(EamRegions):
         radius: atoms nearer to the target are free, Å.
         device: of torch.
         precision: of the pair functions: `double`, or `mixed` (float32, sums in float64).
+        kernel: `triton`, `torch`, or `auto` (triton on a GPU).
         memory: most memory of the batches, GiB; None for most of what is free.
         searches: how many are wanted; no memory is kept for more.
         check: whether saddles will be confirmed.
@@ -121,6 +136,7 @@ class BatchedEngine(EamRegions):
         radius: float,
         device: str = "cuda",
         precision: str = "double",
+        kernel: str = "auto",
         memory: float | None = None,
         searches: int | None = None,
         check: bool = True,
@@ -129,16 +145,18 @@ class BatchedEngine(EamRegions):
     ):
         super().__init__(atoms, potential, radius=radius, skin=skin, travel=travel)
         self.device, self.name = device, f"BatchedEngine, {precision}"
-        self._kernel = TorchKernel(
+        self._spaces: dict[int, Space] = {}
+        kind = torch.device(device).type
+        triton = kernel == "triton" or (kernel == "auto" and kind == "cuda")
+        self._kernel: Kernel = (_triton_kernel() if triton else TorchKernel)(
             self._tables,
             self._density,
             device=device,
             dtype=PRECISIONS[precision],
             skin=skin,
             travel=travel,
+            neighbors=self._most_neighbors(),
         )
-        self._neighbors = self._most_neighbors()
-        kind = torch.device(device).type
         self.plan = make_plan(
             self._row_bytes(self.capacity),
             [self._row_bytes(atoms) for atoms in self.confirming if check],
@@ -155,22 +173,30 @@ class BatchedEngine(EamRegions):
         found = neighbors.pairs(self._atoms.positions, self._atoms.cell.array, cutoff)
         return int(np.bincount(found.source).max())
 
-    def _row_bytes(self, free: int) -> int:
-        """Of a row with so many free atoms."""
-        density = len(self._atoms) / self._atoms.get_volume()
-        radius = (3.0 * free / (4.0 * np.pi * density)) ** (1 / 3) + self._reach
-        sites = int(4.0 / 3.0 * np.pi * density * radius**3)
-        return STATE_BYTES * free + self._kernel.row_bytes(free, sites, self._neighbors)
+    def _space(self, capacity: int) -> Space:
+        """What the rows of a batch need, which is that of searches, or confirms their saddles."""
+        if capacity not in self._spaces:
+            sites = [self._surroundings.most_sites()] if capacity == self.capacity else []
+            if capacity == len(self._atoms):
+                sites.append(len(self._everything().site_owner))
+            elif capacity == self.confirming[0]:
+                sites.append(self._grown.most_sites())
+            self._spaces[capacity] = Space(capacity, max(sites), self._candidate_skin(capacity))
+        return self._spaces[capacity]
 
-    def _prepare(self, region: Region, candidate_skin: float) -> Start:
-        return self._kernel.prepare(region, candidate_skin)
+    def _row_bytes(self, capacity: int) -> int:
+        """Of a row, with the state of its search."""
+        return STATE_BYTES * capacity + self._kernel.row_bytes(self._space(capacity))
 
-    def _search(self, region: Region, prepared: Start, shared: bool) -> RowSearch:
+    def _prepare(self, region: Region, capacity: int) -> object:
+        return self._kernel.prepare(region, self._space(capacity))
+
+    def _search(self, region: Region, prepared: object, shared: bool) -> RowSearch:
         return RowSearch(region.atoms, region.position, prepared)
 
     def rows(self, size: int, capacity: int) -> RowForces:
         """Forces for a batch of rows."""
-        return self._kernel.rows(size, capacity)
+        return self._kernel.rows(size, self._space(capacity))
 
     def confirming_rows(self, atoms: int) -> int:
         """How many of the larger systems of so many free atoms may advance together."""

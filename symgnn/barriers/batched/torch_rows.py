@@ -11,15 +11,14 @@ import torch
 from torch import Tensor
 
 from symgnn.barriers.batched.layouts import Candidates, Layout, find_candidates, square_distances
+from symgnn.barriers.batched.rows import RowSearch, Space, furthest
 from symgnn.barriers.batched.tables import DeviceTables, on_device
 from symgnn.barriers.regions import Region
 from symgnn.barriers.tables import PackedTables
 
 REAL = torch.float64
 RENEWED_SKIN = 2.0  # Å, of candidates that are looked for while a search is under way
-WIDEST_CANDIDATES = 5.0  # Å, the widest skin of candidates
-PAIR_BYTES, CANDIDATE_BYTES = 40, 40  # in int64 and float64, of a pair that is counted once
-SITE_BYTES = 80
+PAIR_BYTES, CANDIDATE_BYTES, SITE_BYTES = 10, 40, 80  # a pair counts for one of its two atoms
 
 
 class Workspace:
@@ -78,13 +77,6 @@ class PairList:
     background: Tensor
     before: Tensor
     base_embedding: Tensor
-
-
-class RowSearch:
-    """An open search of a batch: its free atoms and what the device holds of its region."""
-
-    def __init__(self, atoms: np.ndarray, position: np.ndarray, start: "Start"):
-        self.atoms, self.position, self.start = atoms, position, start
 
 
 class Start:
@@ -320,6 +312,7 @@ class TorchKernel:
         dtype: of the pair functions.
         skin: how far beyond their reach pairs are listed, Å.
         travel: how far an atom may go from its start, Å.
+        neighbors: most neighbours within reach and skin of any atom at the start.
     """
 
     def __init__(
@@ -331,33 +324,40 @@ class TorchKernel:
         dtype: torch.dtype,
         skin: float,
         travel: float,
+        neighbors: int,
     ):
+        self._neighbors = neighbors
         self._device, self._skin, self._travel, self._density = device, skin, travel, density
         self._tables = on_device(
             tables, longest=tables.cutoff + 2.1 * skin, device=device, dtype=dtype
         )
         self._workspace = Workspace(dtype, device)
 
-    def prepare(self, region: Region, candidate_skin: float) -> Start:
+    def prepare(self, region: Region, space: Space) -> Start:
         """A region, for all searches that start in it."""
         layout = Layout(region, self._tables, self._density, self._device)
         return Start(
-            layout, self._tables, self._workspace, skin=self._skin, candidate_skin=candidate_skin
+            layout,
+            self._tables,
+            self._workspace,
+            skin=self._skin,
+            candidate_skin=space.candidate_skin,
         )
 
     def listed_pairs(self, start: Start) -> tuple[int, int]:
         """Pairs in the list of a region at the start: in reach of the densities, and others."""
         return len(start.pairs.kind_back), len(start.pairs.kind) - len(start.pairs.kind_back)
 
-    def rows(self, size: int, capacity: int) -> "TorchRows":
+    def rows(self, size: int, space: Space) -> "TorchRows":
         """Forces for a batch of rows."""
-        return TorchRows(size, capacity, travel=self._travel, device=self._device)
+        return TorchRows(size, space.free, travel=self._travel, device=self._device)
 
-    def row_bytes(self, free: int, sites: int, neighbors: int) -> int:
-        """Memory of a row with so many free atoms, sites, and neighbours in the list of an atom."""
+    def row_bytes(self, space: Space) -> int:
+        """Memory of a row, about: where the atoms of a region crowd it may be more."""
         reach = self._tables.far.max() + self._skin
-        wider = ((reach + WIDEST_CANDIDATES) / reach) ** 3
-        return int(free * neighbors * (PAIR_BYTES + wider * CANDIDATE_BYTES) + sites * SITE_BYTES)
+        wider = ((reach + space.candidate_skin) / reach) ** 3
+        pairs = space.free * self._neighbors
+        return int(pairs * (PAIR_BYTES + wider * CANDIDATE_BYTES) + space.sites * SITE_BYTES)
 
 
 class TorchRows:
@@ -424,8 +424,3 @@ class TorchRows:
         self._evaluations[row] = Evaluation(start, start.list_pairs(position, candidates))
         self._listed_at[row, : position.numel()] = flat
         self._inside[row] = furthest(flat, start.layout.position.view(1, -1))[0] < self._travel2
-
-
-def furthest(position: Tensor, other: Tensor) -> Tensor:
-    """Square of the longest way of an atom (rows,), Å², between positions (rows, 3 atoms), Å."""
-    return (position - other).square_().unflatten(-1, (-1, 3)).sum(-1).amax(-1)

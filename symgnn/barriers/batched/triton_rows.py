@@ -1,0 +1,398 @@
+"""EAM forces of the rows of a batch by Triton kernels: all rows at once, on a GPU."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from symgnn.barriers.batched import triton_kernels as kernels
+from symgnn.barriers.batched.rows import RowSearch, Space, furthest
+from symgnn.barriers.batched.tables import on_device
+from symgnn.barriers.regions import Region
+from symgnn.barriers.tables import PackedTables
+
+REAL = torch.float64
+NUMBERS = {torch.float64: tl.float64, torch.float32: tl.float32}
+BLOCK = 256  # sites, owners or candidates of a program
+ATOMS, SLOTS = 8, 32  # of a tile of pairs
+CROWDED = 1.25  # neighbours that an atom has room for over the most at the start
+SITE_BYTES, OWNER_BYTES = 60, 44
+FAR_AWAY = 1e6  # Å, where unused sites stand
+OF_START = (
+    "offset",
+    "owner",
+    "species",
+    "site",
+    "candidates",
+    "candidate_count",
+    "listed",
+    "near_count",
+    "count",
+    "background",
+    "before",
+    "zero",
+    "free",
+    "owners",
+    "start",
+)
+
+
+def launch(
+    kernel: triton.JITFunction, grid: tuple[int, ...], *arguments: object, **constants: object
+) -> None:
+    """Run a kernel; products and sums may be fused, which older versions do unasked."""
+    kernel[grid](*arguments, **constants, enable_fp_fusion=True)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of a row: most free atoms, sites, owners, and slots of the two lists of an atom."""
+
+    atoms: int
+    sites: int
+    owners: int
+    slots: int
+    candidates: int
+
+
+class Start:
+    """A region at the start: what a row begins with."""
+
+    def __init__(self, rows: "TritonRows"):
+        self.state = {name: getattr(rows, name)[0].clone() for name in OF_START}
+
+
+class TritonKernel:
+    """EAM forces by Triton kernels.
+
+    Args:
+        tables: the potential.
+        density: (atoms of the structure,), densities of the unperturbed structure.
+        device: of torch.
+        dtype: of the pair functions.
+        skin: how far beyond their reach pairs are listed, Å.
+        travel: how far an atom may go from its start, Å.
+        neighbors: most neighbours within reach and skin of any atom at the start.
+    """
+
+    def __init__(
+        self,
+        tables: PackedTables,
+        density: np.ndarray,
+        *,
+        device: str,
+        dtype: torch.dtype,
+        skin: float,
+        travel: float,
+        neighbors: int,
+    ):
+        self.device, self.dtype, self.skin, self.travel = device, dtype, skin, travel
+        self.tables = on_device(
+            tables, longest=tables.cutoff + 2.1 * skin, device=device, dtype=dtype
+        )
+        self.pair_rows = self.tables.pair.T.contiguous()
+        self.embedding_rows = self.tables.embedding.T.contiguous()
+        steps = [self.tables.step, self.tables.density_step]
+        self.numbers = torch.tensor(steps, dtype=REAL, device=device)
+        self._density, self._neighbors = density, neighbors
+        self._benches: dict[Space, TritonRows] = {}
+
+    def sizes(self, space: Space) -> Sizes:
+        """Sizes of rows in which there is room for a region."""
+        reach = self.tables.far.max() + self.skin
+        slots = 32 * -(-int(CROWDED * self._neighbors) // 32)
+        wider = ((reach + space.candidate_skin) / reach) ** 3
+        owners = min(space.sites, len(self._density))
+        return Sizes(space.free, space.sites, owners, slots, int(slots * wider))
+
+    def row_bytes(self, space: Space) -> int:
+        """Memory of a row."""
+        sizes = self.sizes(space)
+        lists = 4 * sizes.atoms * (sizes.slots + sizes.candidates + 3)
+        vectors = 8 * 3 * sizes.atoms * 3
+        return lists + vectors + SITE_BYTES * sizes.sites + OWNER_BYTES * sizes.owners
+
+    def prepare(self, region: Region, space: Space) -> Start:
+        """A region, for all searches that start in it."""
+        if space not in self._benches:
+            self._benches[space] = self.rows(1, space)
+        bench = self._benches[space]
+        bench.load(region, self._density)
+        return Start(bench)
+
+    def rows(self, size: int, space: Space) -> "TritonRows":
+        """Forces for a batch of rows."""
+        return TritonRows(self, size, self.sizes(space), space.candidate_skin)
+
+    def listed_pairs(self, start: Start) -> tuple[int, int]:
+        """Pairs in the list of a region at the start: in reach of the densities, and others."""
+        near, count = (int(start.state[name].sum()) for name in ("near_count", "count"))
+        return near, count - near
+
+
+class TritonRows:
+    """Forces for the rows of a batch.
+
+    Args:
+        kernel: the potential and where to compute.
+        size: rows.
+        sizes: of a row.
+        candidate_skin: how far beyond the pairs of a list candidates are kept, Å.
+    """
+
+    def __init__(self, kernel: TritonKernel, size: int, sizes: Sizes, candidate_skin: float):
+        self._kernel, self._sizes, self._candidate_skin = kernel, sizes, candidate_skin
+        atoms, sites, owners = sizes.atoms, sizes.sites, sizes.owners
+
+        def zeros(*shape: int, dtype: torch.dtype = REAL) -> Tensor:
+            return torch.zeros(size, *shape, dtype=dtype, device=kernel.device)
+
+        integer = {"dtype": torch.int32}
+        self.offset, self.site = zeros(sites, 3), zeros(sites, 4)
+        self.owner, self.species = zeros(sites, **integer), zeros(owners, **integer)
+        self.free, self.owners = zeros(**integer), zeros(**integer)
+        self.candidates = zeros(atoms, sizes.candidates, **integer)
+        self.listed = zeros(atoms, sizes.slots, **integer)
+        self.candidate_count = zeros(atoms, **integer)
+        self.near_count, self.count = zeros(atoms, **integer), zeros(atoms, **integer)
+        self.background, self.before = zeros(owners), zeros(owners)
+        self._laid = zeros(owners, dtype=torch.int64)
+        self._rise, self._energy, self.zero = zeros(owners), zeros(owners), zeros()
+        self.start, self._found_at, self._listed_at = (zeros(3 * atoms) for _ in range(3))
+        self._inside = torch.ones(size, dtype=torch.bool, device=kernel.device)
+        self._crowded = torch.zeros_like(self._inside)
+        self._list_reach = (
+            self._squares(kernel.tables.near, 0.0),
+            self._squares(kernel.tables.far, 0.0),
+        )
+        none = torch.zeros_like(self._list_reach[0])
+        self._candidate_reach = none, self._squares(kernel.tables.far, candidate_skin)
+
+    def _squares(self, reach: np.ndarray, skin: float) -> Tensor:
+        """Squares (E E,), Å², of how far pairs are listed."""
+        square = np.where(reach > 0, (reach + self._kernel.skin + skin) ** 2, 0.0)
+        return torch.from_numpy(square.ravel()).to(self._kernel.device)
+
+    def load(self, region: Region, density: np.ndarray) -> None:
+        """Put a region at its start into row 0."""
+        device, elements = self._kernel.device, self._kernel.tables.elements
+        free, sites, owners = region.free, len(region.site_owner), len(region.owners)
+        owner = torch.from_numpy(region.site_owner).to(device)
+        species = torch.from_numpy(region.owner_species).to(device)
+        place = region.site_position(region.position)
+        self.offset[0, :sites] = torch.from_numpy(region.site_offset).to(device)
+        self.owner[0] = -1
+        self.owner[0, :sites] = owner
+        self.site[0, :, :3], self.site[0, :, 3] = FAR_AWAY, 0.0
+        self.site[0, :sites, :3] = torch.from_numpy(place).to(device)
+        self.site[0, :sites, 3] = (owner * elements + species[owner]).to(REAL)
+        self.species[0, :owners] = species
+        self.free[0], self.owners[0] = free, owners
+        self.start[0] = 0.0
+        self.start[0, : 3 * free] = torch.from_numpy(region.position.reshape(-1)).to(device)
+        for number in (self.background, self.before, self.zero, self.count, self.near_count):
+            number[0] = 0
+        row = torch.zeros(1, dtype=torch.int64, device=device)
+        self._find(row, self.start[:1])
+        self._list(row, self.start[:1])
+        if bool(self._crowded[0]):
+            raise ValueError("more neighbours than slots")
+        self._embed_start(row, torch.from_numpy(density[region.owners]).to(device))
+        self.zero[0] = self.of(row, self.start)[0][0]
+
+    def _embed_start(self, row: Tensor, density: Tensor) -> None:
+        """What the densities of the structure (owners,) say of row 0 at the start."""
+        free, owners = int(self.free[0]), int(self.owners[0])
+        self._place(row, self.start)
+        self._lay(row)
+        own = self._laid[0, :owners].to(REAL) / kernels.UNIT.value
+        self.background[0, free:owners] = (density - own)[free:]
+        self._embed_frozen(row)
+        self.before[0, :owners] = self._energy[0, :owners]
+
+    def take(self, row: int, search: RowSearch) -> None:
+        """Give a row to a search that the engine opened."""
+        for name, value in search.start.state.items():
+            getattr(self, name)[row] = value
+        self._found_at[row] = self._listed_at[row] = search.start.state["start"]
+        self._inside[row], self._crowded[row] = True, False
+
+    def leave(self, row: int) -> None:
+        """Make a row free again."""
+
+    def of(self, rows: Tensor, trial: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Energies, forces, and whether they hold; see `engines.RowForces`.
+
+        The energy of a row with more neighbours than there is room for is not a number.
+        """
+        self._place(rows, trial)
+        self._renew(rows, trial)
+        self._lay(rows)
+        self._embed_frozen(rows)
+        force = torch.zeros(len(rows), trial.shape[1], dtype=REAL, device=trial.device)
+        energy = torch.empty(len(rows), dtype=REAL, device=trial.device)
+        k, sizes = self._kernel, self._sizes
+        launch(
+            kernels.pull_atoms,
+            self._tiles(rows),
+            rows,
+            self.site,
+            self.listed,
+            self.near_count,
+            self.count,
+            self.free,
+            k.pair_rows,
+            self._rise,
+            self._energy,
+            force,
+            sizes.atoms,
+            sizes.sites,
+            sizes.owners,
+            sizes.slots,
+            k.tables.elements,
+            k.tables.intervals,
+            k.numbers,
+            SYMMETRIC=k.tables.symmetric,
+            REAL=NUMBERS[k.dtype],
+            ATOMS=ATOMS,
+            SLOTS=SLOTS,
+        )
+        launch(
+            kernels.sum_energies,
+            (len(rows),),
+            rows,
+            self.owners,
+            self._energy,
+            self.zero,
+            energy,
+            sizes.owners,
+            BLOCK=BLOCK,
+        )
+        energy = torch.where(self._crowded[rows], torch.nan, energy)
+        return energy, force, self._inside[rows]
+
+    def _tiles(self, rows: Tensor) -> tuple[int, int]:
+        return len(rows), triton.cdiv(self._sizes.atoms, ATOMS)
+
+    def _place(self, rows: Tensor, trial: Tensor) -> None:
+        """Move the sites with the free atoms."""
+        sizes = self._sizes
+        launch(
+            kernels.place_sites,
+            (len(rows), triton.cdiv(sizes.sites, BLOCK)),
+            rows,
+            trial,
+            self.offset,
+            self.owner,
+            self.free,
+            self.site,
+            self._laid,
+            sizes.atoms,
+            sizes.sites,
+            sizes.owners,
+            BLOCK=BLOCK,
+        )
+
+    def _renew(self, rows: Tensor, trial: Tensor) -> None:
+        """List the pairs anew in rows in which they do not hold any more."""
+        holds = furthest(trial[rows], self._listed_at[rows]) <= (0.5 * self._kernel.skin) ** 2
+        stale = rows[~holds]
+        if not len(stale):
+            return
+        limit = (0.5 * self._candidate_skin) ** 2
+        self._find(stale[~(furthest(trial[stale], self._found_at[stale]) <= limit)], trial)
+        self._list(stale, trial)
+        self._inside[stale] = furthest(trial[stale], self.start[stale]) < self._kernel.travel**2
+
+    def _select(
+        self, rows: Tensor, reach: tuple[Tensor, Tensor], chosen: Tensor, count: Tensor, every: bool
+    ) -> None:
+        sizes = self._sizes
+        launch(
+            kernels.select_pairs,
+            (len(rows), sizes.atoms),
+            rows,
+            self.site,
+            self.candidates,
+            self.candidate_count,
+            *reach,
+            chosen,
+            self.near_count,
+            count,
+            sizes.atoms,
+            sizes.sites,
+            sizes.candidates,
+            chosen.shape[-1],
+            self._kernel.tables.elements,
+            EVERY=every,
+            BLOCK=BLOCK,
+        )
+        self._crowded[rows] |= (count[rows] > chosen.shape[-1]).any(-1)
+        count[rows] = count[rows].clamp(max=chosen.shape[-1])
+
+    def _find(self, rows: Tensor, trial: Tensor) -> None:
+        """Look for candidates among all sites."""
+        if len(rows):
+            self._select(rows, self._candidate_reach, self.candidates, self.candidate_count, True)
+            self._found_at[rows] = trial[rows]
+
+    def _list(self, rows: Tensor, trial: Tensor) -> None:
+        """Pick the pairs in reach out of the candidates."""
+        self._select(rows, self._list_reach, self.listed, self.count, False)
+        self.near_count[rows] = torch.minimum(self.near_count[rows], self.count[rows])
+        self._listed_at[rows] = trial[rows]
+
+    def _lay(self, rows: Tensor) -> None:
+        """Densities and embedding of the free atoms, and densities on the frozen ones."""
+        k, sizes = self._kernel, self._sizes
+        launch(
+            kernels.lay_densities,
+            self._tiles(rows),
+            rows,
+            self.site,
+            self.listed,
+            self.near_count,
+            self.free,
+            k.pair_rows,
+            k.embedding_rows,
+            self.before,
+            self._laid,
+            self._rise,
+            self._energy,
+            sizes.atoms,
+            sizes.sites,
+            sizes.owners,
+            sizes.slots,
+            k.tables.elements,
+            k.tables.intervals,
+            k.tables.knots,
+            k.numbers,
+            SYMMETRIC=k.tables.symmetric,
+            REAL=NUMBERS[k.dtype],
+            ATOMS=ATOMS,
+            SLOTS=SLOTS,
+        )
+
+    def _embed_frozen(self, rows: Tensor) -> None:
+        k, sizes = self._kernel, self._sizes
+        launch(
+            kernels.embed_frozen,
+            (len(rows), triton.cdiv(sizes.owners, BLOCK)),
+            rows,
+            self.species,
+            self.free,
+            self.owners,
+            self.background,
+            self._laid,
+            k.embedding_rows,
+            self.before,
+            self._rise,
+            self._energy,
+            sizes.owners,
+            k.tables.knots,
+            k.numbers,
+            BLOCK=BLOCK,
+        )

@@ -1,0 +1,293 @@
+"""The batch engine gives the compiled engine's forces, and its searches do not know their batch."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+
+from symgnn import cli
+from symgnn.barriers.artn import Protocol, Status
+from symgnn.barriers.batched import engine as batched
+from symgnn.barriers.batched.engine import GIB, STATE_BYTES, BatchedEngine, make_plan
+from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.searches import Event, Searches
+from symgnn.errors import InputError
+from symgnn.lammps_interface import LammpsForces
+from symgnn.potentials import Potential
+from tests.barriers.test_eam import displaced, write_potential
+
+
+def open_rows(
+    atoms: Atoms, potential: Potential, targets: list[int], radius: float, **options: object
+):
+    """An engine on the processor, its rows, and an open search in each of the first ones."""
+    engine = BatchedEngine(atoms, potential, radius=radius, device="cpu", **options)
+    rows = engine.rows(len(targets), engine.capacity)
+    searches = [engine.open(target) for target in targets]
+    for row, search in enumerate(searches):
+        rows.take(row, search)
+    return engine, rows, searches
+
+
+def forces_at(engine, rows, positions: list[np.ndarray], order: list[int] | None = None):
+    """Energies, forces and validity of all rows, asked for in an order."""
+    trial = torch.zeros(len(positions), 3 * engine.capacity, dtype=torch.float64)
+    for row, position in enumerate(positions):
+        trial[row, : position.size] = torch.from_numpy(position.ravel())
+    asked = torch.tensor(range(len(positions)) if order is None else order)
+    energy, force, inside = rows.of(asked, trial)
+    back = torch.argsort(asked)
+    force = [
+        force[back][row, : position.size].view(-1, 3).numpy()
+        for row, position in enumerate(positions)
+    ]
+    return energy[back].numpy(), force, inside[back].numpy()
+
+
+def full_system(
+    atoms: Atoms, potential: Potential, search, position: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """What LAMMPS says with all atoms: the change of the energy, and forces on the free atoms."""
+    moved = atoms.positions.copy()
+    moved[search.atoms] += position - search.position
+    with LammpsForces(atoms, potential) as full:
+        start, _ = full.energy_and_forces(atoms.positions)
+        energy, force = full.energy_and_forces(moved)
+    return energy - start, force[search.atoms]
+
+
+@pytest.mark.parametrize("radius", [5.0, 9.0])
+def test_forces_are_those_of_the_compiled_engine_and_of_lammps(disordered, cu_zr, radius) -> None:
+    """A cell of 13.2 Å: images of free atoms are among the sites."""
+    targets = [0, 77, 31]
+    engine, rows, searches = open_rows(disordered, cu_zr, targets, radius)
+    positions = [displaced(search, seed) for seed, search in enumerate(searches)]
+    energy, force, inside = forces_at(engine, rows, positions)
+    peer = RegionEngine(disordered, cu_zr, radius=radius)
+    assert inside.all()
+    for k, target in enumerate(targets):
+        other = peer.open(target)
+        np.testing.assert_array_equal(other.atoms, searches[k].atoms)
+        theirs, their_force = other(positions[k])
+        np.testing.assert_allclose(force[k], their_force, rtol=0, atol=1e-9)
+        assert energy[k] == pytest.approx(theirs, abs=1e-9)
+        full, full_force = full_system(disordered, cu_zr, searches[k], positions[k])
+        np.testing.assert_allclose(force[k], full_force, rtol=0, atol=1e-9)
+        assert energy[k] == pytest.approx(full, abs=1e-8)  # of 600 eV that LAMMPS adds up
+
+
+@pytest.mark.parametrize("style", ["eam/fs", "eam/alloy"])
+def test_asymmetric_and_alloy_files_agree_with_lammps(tmp_path, disordered, cu_zr, style) -> None:
+    potential = write_potential(tmp_path / f"test.{style.replace('/', '.')}", cu_zr, style)
+    engine, rows, (search,) = open_rows(disordered, potential, [9], 6.0)
+    position = displaced(search, seed=9)
+    (energy,), (force,), _ = forces_at(engine, rows, [position])
+    full, full_force = full_system(disordered, potential, search, position)
+    np.testing.assert_allclose(force, full_force, rtol=0, atol=1e-9)
+    assert energy == pytest.approx(full, abs=1e-8)
+
+
+def test_mixed_precision_is_near_double(disordered, cu_zr) -> None:
+    """Forces within 1e-4 of the largest; energies within 1 meV, at moves as large as a saddle's."""
+    for scale in (0.2, 1.0, 3.0):
+        found = []
+        for precision in ("double", "mixed"):
+            engine, rows, (search,) = open_rows(disordered, cu_zr, [5], 9.0, precision=precision)
+            position = search.position + scale * (displaced(search, 3) - search.position)
+            found.append(forces_at(engine, rows, [position])[:2])
+        ((energy,), (force,)), ((mixed,), (mixed_force,)) = found
+        assert not np.array_equal(force, mixed_force)
+        assert np.abs(mixed_force - force).max() < 1e-4 * np.abs(force).max()
+        # float32 errs by 6e-8 of each term, and so in a sum that is large where atoms collide
+        assert mixed == pytest.approx(energy, abs=1e-3, rel=1e-6)
+
+
+def test_force_is_minus_the_gradient(disordered, cu_zr) -> None:
+    engine, rows, (search,) = open_rows(disordered, cu_zr, [4], 8.0)
+    position = displaced(search, seed=0)
+    _, (force,), _ = forces_at(engine, rows, [position])
+    step = 1e-4
+    for atom, axis in ((0, 0), (3, 1), (len(position) - 1, 2)):
+        ends = []
+        for side in (step, -step):
+            moved = position.copy()
+            moved[atom, axis] += side
+            ends.append(forces_at(engine, rows, [moved])[0][0])
+        slope = (ends[0] - ends[1]) / (2 * step)
+        assert slope == pytest.approx(-force[atom, axis], abs=2e-6)  # O(step²) of the splines
+
+
+def test_forces_hold_far_from_the_start(disordered, cu_zr) -> None:
+    """New lists, and new candidates for them: pairs come into reach that no list had."""
+    engine, rows, (search,) = open_rows(disordered, cu_zr, [17], 5.0)
+    position = search.position.copy()
+    for _ in range(8):
+        position[0] += (0.2, -0.25, 0.3)
+        (energy,), (force,), (inside,) = forces_at(engine, rows, [position])
+    assert inside
+    full, full_force = full_system(disordered, cu_zr, search, position)
+    scale = np.abs(full_force).max()  # eV/Å, large where atoms have come close
+    np.testing.assert_allclose(force, full_force, rtol=0, atol=1e-9 * max(1.0, scale))
+    assert energy == pytest.approx(full, abs=1e-8, rel=1e-10)
+
+
+def test_a_far_journey_is_reported(disordered, cu_zr) -> None:
+    engine, rows, (search,) = open_rows(disordered, cu_zr, [0], 5.0, travel=2.0)
+    position = search.position.copy()
+    assert forces_at(engine, rows, [position])[2][0]
+    position[1] += 2.5
+    assert not forces_at(engine, rows, [position])[2][0]
+
+
+def test_a_row_does_not_depend_on_the_others(disordered, cu_zr) -> None:
+    """To the last bit, in a batch of any size and order."""
+    targets = [3, 3, 50, 99]
+    engine, rows, searches = open_rows(disordered, cu_zr, targets, 7.0)
+    ways = [
+        [displaced(search, 10 * k + way) for way in range(3)] for k, search in enumerate(searches)
+    ]
+    for way in range(3):
+        energy, force, _ = forces_at(engine, rows, [w[way] for w in ways], order=[2, 0, 3, 1])
+    for k, target in enumerate(targets):
+        alone, row, _ = open_rows(disordered, cu_zr, [target], 7.0)
+        for way in range(3):
+            (one,), (own,), _ = forces_at(alone, row, [ways[k][way]])
+        assert one == energy[k]
+        np.testing.assert_array_equal(own, force[k])
+
+
+def test_a_row_is_used_again(disordered, cu_zr) -> None:
+    engine, rows, (first,) = open_rows(disordered, cu_zr, [3], 6.0)
+    forces_at(engine, rows, [displaced(first, 0)])
+    rows.leave(0)
+    second = engine.open(80)
+    rows.take(0, second)
+    position = displaced(second, 1)
+    (energy,), (force,), _ = forces_at(engine, rows, [position])
+    fresh, own, _ = open_rows(disordered, cu_zr, [80], 6.0)
+    (expected,), (expected_force,), _ = forces_at(fresh, own, [position])
+    assert energy == expected
+    np.testing.assert_array_equal(force, expected_force)
+
+
+def run(atoms: Atoms, engine, tasks: list, **options: object) -> list[Event]:
+    """The events of some searches, in the order of atom and search."""
+    searches = Searches(atoms, engine, seed=1, **{"protocol": Protocol(), **options})
+    return sorted(searches.run(tasks), key=lambda event: (event.atom, event.search))
+
+
+TASKS = [(atom, search) for atom in (5, 40, 77, 101, 120) for search in range(4)]
+# Tight, so that a saddle has one barrier: both are within F²/2k of it, summed over atoms.
+TIGHT = {"protocol": Protocol(force_tolerance=0.01), "check": False}
+
+
+@pytest.fixture(scope="module")
+def found(relaxed: Atoms, cu_zr: Potential) -> list[Event]:
+    """Twenty searches of the batch engine."""
+    engine = BatchedEngine(relaxed, cu_zr, radius=6.0, device="cpu")
+    return run(relaxed, engine, TASKS, **TIGHT)
+
+
+def test_both_engines_find_the_same_saddles(relaxed, cu_zr, found) -> None:
+    peer = run(relaxed, RegionEngine(relaxed, cu_zr, radius=6.0), TASKS, **TIGHT)
+    assert sum(event.status == Status.CONVERGED for event in found) >= 15
+    same = [
+        a.status == b.status and (a.status != 0 or abs(a.barrier - b.barrier) < 0.005)
+        for a, b in zip(found, peer, strict=True)
+    ]
+    # the last digits of the forces differ, and a search may take another way for it
+    assert np.mean(same) >= 0.9
+
+
+def test_searches_do_not_depend_on_size_and_order_of_the_batch(relaxed, cu_zr, found) -> None:
+    engine = BatchedEngine(relaxed, cu_zr, radius=6.0, device="cpu", searches=3)
+    assert engine.batch == 3
+    again = run(relaxed, engine, TASKS[::-1][:7], **TIGHT)
+    for one, other in zip(again, found[-7:], strict=True):
+        for name in vars(one):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+def test_saddles_are_confirmed_as_by_the_compiled_engine(relaxed, cu_zr) -> None:
+    """In a larger region first, then with all atoms free."""
+    atoms = relaxed.repeat(2)
+    confirmed = []
+    for engine in (
+        BatchedEngine(atoms, cu_zr, radius=5.0, device="cpu"),
+        RegionEngine(atoms, cu_zr, radius=5.0),
+    ):
+        assert len(engine.confirming) == 2
+        protocol = Protocol(force_tolerance=0.01)
+        confirmed.append(run(atoms, engine, [(77, 1), (77, 4)], protocol=protocol))
+    for batched_event, event in zip(*confirmed, strict=True):
+        assert batched_event.status == event.status == 0
+        assert batched_event.full_evaluations > 0
+        assert batched_event.barrier < batched_event.region_barrier - 0.05
+        assert batched_event.barrier == pytest.approx(event.barrier, abs=1e-3)
+
+
+def test_the_memory_bound_holds() -> None:
+    for memory in (0.05, 1.0, 40.0):
+        plan = make_plan(
+            1_200_000, [9_000_000, 33_000_000], memory=memory * GIB, most=8192, most_checks=256
+        )
+        assert plan.bytes <= memory * GIB
+        assert plan.searches.rows >= 1
+        assert min(share.rows for share in plan.checks) >= 1
+    assert plan.searches.rows == 8192  # more are of no use
+    with pytest.raises(InputError, match=r"must be at least 0\.0402 GiB for one search"):
+        make_plan(1_200_000, [9_000_000, 33_000_000], memory=0.04 * GIB, most=1, most_checks=1)
+
+
+def test_the_engine_chooses_its_batch_from_the_memory(relaxed, cu_zr, monkeypatch) -> None:
+    monkeypatch.setitem(batched.LARGEST_BATCH, "cpu", 8192)
+    few, many = (
+        BatchedEngine(relaxed, cu_zr, radius=5.0, device="cpu", memory=memory)
+        for memory in (0.1, 0.4)
+    )
+    for engine, memory in ((few, 0.1), (many, 0.4)):
+        assert engine.plan.bytes <= memory * GIB < 1.1 * engine.plan.bytes
+        assert f"searches {engine.batch} of " in str(engine.plan)
+    assert 3 < many.batch / few.batch < 6
+    assert few.plan.searches.row_bytes > STATE_BYTES * few.capacity
+    with pytest.raises(InputError, match="GiB for one search"):
+        BatchedEngine(relaxed, cu_zr, radius=5.0, device="cpu", memory=1e-4)
+
+
+def test_a_row_takes_no_more_memory_than_was_said(disordered, cu_zr) -> None:
+    engine, rows, (search,) = open_rows(disordered, cu_zr, [3], 8.0)
+    forces_at(engine, rows, [displaced(search, 0)])
+    start, pairs = search.start, rows._evaluations[0]._pairs
+    held = {
+        id(value): value.numel() * value.element_size()
+        for of in (start, start.layout, start.candidates, pairs, rows)
+        for value in vars(of).values()
+        if isinstance(value, torch.Tensor)
+    }
+    said = engine.plan.searches.row_bytes - STATE_BYTES * engine.capacity
+    assert 0.3 * said < sum(held.values()) < said
+
+
+def test_unknown_forms_are_sent_to_lammps(disordered, cu_zr) -> None:
+    with pytest.raises(InputError, match="use engine lammps"):
+        BatchedEngine(disordered, replace(cu_zr, style="meam"), radius=6.0, device="cpu")
+
+
+def test_a_gpu_that_is_not_there_ends_with_2(relaxed, tmp_path: Path, monkeypatch, capsys) -> None:
+    from symgnn.structures import write_structure
+
+    write_structure(tmp_path / "glass.xyz", relaxed)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    words = "barriers glass.xyz --potential Cu-Zr-2009 --atoms 1 --engine gpu -o events.h5"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["symgnn", *words.split()])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "engine: gpu: torch sees no CUDA device here" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["glass.xyz"]
