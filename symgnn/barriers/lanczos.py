@@ -88,50 +88,45 @@ class LanczosBatch:
         Returns:
             which of the rows are done (mask), and of these the lowest eigenvalues and eigenvectors.
         """
+        if not self.compiled:
+            return self._extend_together(rows, product, limit, resolution)
         done = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
         value = torch.zeros(len(rows), dtype=product.dtype, device=rows.device)
         vector = torch.zeros_like(product)
-        if self.compiled:
-            state = (self.basis, self._diagonal, self._off_diagonal, self._eigenvalue, self._count)
-            arrays = (*state, rows, product.contiguous(), limit, resolution, done, value, vector)
-            _extend_rows(*(array.numpy() for array in arrays), self._tolerance)
-            return done, value, vector
-        counts = self._count[rows]
-        for count in torch.unique(counts).tolist():
-            member = (counts == count).nonzero()[:, 0]
-            some = rows[member]
-            done[member], value[member], vector[member] = self._extend_equal(
-                some, product[member], resolution[member], count
-            )
-        done |= counts + 1 >= limit
+        state = (self.basis, self._diagonal, self._off_diagonal, self._eigenvalue, self._count)
+        arrays = (*state, rows, product.contiguous(), limit, resolution, done, value, vector)
+        _extend_rows(*(array.numpy() for array in arrays), self._tolerance)
         return done, value, vector
 
-    def _extend_equal(
-        self, rows: Tensor, product: Tensor, resolution: Tensor, count: int
+    def _extend_together(
+        self, rows: Tensor, product: Tensor, limit: Tensor, resolution: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        basis = self.basis[rows, : count + 1]
-        self._diagonal[rows, count] = dot(basis[:, count], product)
-        matrix = torch.diag_embed(self._diagonal[rows, : count + 1])
-        if count:
-            beside = self._off_diagonal[rows, :count]
-            matrix = matrix + torch.diag_embed(beside, 1) + torch.diag_embed(beside, -1)
+        """`extend` for bases of any lengths at once, which never waits for the device."""
+        count, basis = self._count[rows], self.basis[rows]
+        index = torch.arange(self._vectors, device=rows.device)
+        used = index <= count.unsqueeze(-1)
+        self._diagonal[rows, count] = dot(self.basis[rows, count], product)
+        beside = torch.where(index < count.unsqueeze(-1), self._off_diagonal[rows], 0.0)[:, :-1]
+        diagonal = torch.where(used, self._diagonal[rows], 0.0)
+        bound = diagonal.abs().amax(-1) + 2.0 * beside.abs().sum(-1) + 1.0
+        matrix = torch.diag_embed(torch.where(used, diagonal, bound.unsqueeze(-1)))
+        matrix = matrix + torch.diag_embed(beside, 1) + torch.diag_embed(beside, -1)
         value, weights = lowest_eigenpair(matrix)
-        vector = (weights.unsqueeze(-1) * basis).sum(1)
+        vector = (torch.where(used, weights, 0.0).unsqueeze(-1) * basis).sum(1)
         rest = product
         for _ in range(2):  # once loses orthogonality at the finite difference's noise
-            overlap = dot(basis, rest.unsqueeze(1))
+            overlap = torch.where(used, dot(basis, rest.unsqueeze(1)), 0.0)
             rest = rest - (overlap.unsqueeze(-1) * basis).sum(1)
         length = dot(rest, rest).sqrt()
-        previous = self._eigenvalue[rows]
         enough = torch.maximum(self._tolerance * value.abs(), resolution)
-        change = (value - previous).abs() <= enough
+        change = (value - self._eigenvalue[rows]).abs() <= enough
         done = (change & (count > 0)) | (length < 1e-8)
-        if count + 1 == self._vectors:
-            done = torch.ones_like(done)
-        else:
-            self._off_diagonal[rows, count] = length
-            self.basis[rows, count + 1] = rest / length.clamp(min=1e-300).unsqueeze(-1)
-            self._count[rows] = count + 1
+        done |= count + 1 >= limit.clamp(max=self._vectors)
+        # A basis that is full is done: what is written over its last vector is not read.
+        self._off_diagonal[rows, count] = length
+        following = (count + 1).clamp(max=self._vectors - 1)
+        self.basis[rows, following] = rest / length.clamp(min=1e-300).unsqueeze(-1)
+        self._count[rows] = following
         self._eigenvalue[rows] = value
         return done, value, normalized(vector)
 
@@ -166,7 +161,7 @@ def _extend_rows(
     vector,
     tolerance,
 ):
-    """What `_extend_equal` does, on a processor: row by row, with the row's basis in the cache."""
+    """`LanczosBatch.extend` on a processor: row by row, with the row's basis in the cache."""
     most = basis.shape[1]
     for k in range(len(rows)):
         row = rows[k]

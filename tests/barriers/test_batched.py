@@ -10,14 +10,16 @@ import torch
 from ase import Atoms
 
 from symgnn import cli
+from symgnn.barriers import stage
 from symgnn.barriers.artn import Protocol, Status
 from symgnn.barriers.batched import engine as batched
 from symgnn.barriers.batched.engine import GIB, STATE_BYTES, BatchedEngine, make_plan
 from symgnn.barriers.engines import RegionEngine
 from symgnn.barriers.searches import Event, Searches
-from symgnn.errors import InputError
+from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential
+from symgnn.progress import TimeBudget
 from tests.barriers.test_eam import displaced, write_potential
 
 
@@ -291,3 +293,84 @@ def test_a_gpu_that_is_not_there_ends_with_2(relaxed, tmp_path: Path, monkeypatc
     (line,) = capsys.readouterr().err.splitlines()
     assert "engine: gpu: torch sees no CUDA device here" in line
     assert [path.name for path in tmp_path.iterdir()] == ["glass.xyz"]
+
+
+class StopsAfter(TimeBudget):
+    """A budget that ends when it was asked so often."""
+
+    def __init__(self, questions: int):
+        super().__init__(None)
+        self._left = questions
+
+    def exhausted(self, reserve: float = 0.0) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+    def check(self, what: str) -> None:
+        if self.exhausted():
+            raise TimeBudgetReached(what)
+
+
+def test_the_stage_goes_on_where_it_was_stopped(
+    relaxed, cu_zr, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    """The same journal and the same bytes; a journal of the compiled engine is other work."""
+
+    def search(output: Path, budget: TimeBudget) -> None:
+        stage.search_barriers(
+            relaxed,
+            cu_zr,
+            output,
+            chosen=np.array([40, 77]),
+            searches=3,
+            seed=1,
+            protocol=Protocol(),
+            radius=5.0,
+            engine="cpu",
+            check=True,
+            label="all",
+            budget=budget,
+        )
+
+    compiled = tmp_path / "compiled.h5"
+    search(compiled, TimeBudget(None))
+    compiled_journal = Path(f"{compiled}.journal").read_bytes()
+
+    def on_processor(name, *arguments, radius, searches, check, **_):
+        engine = BatchedEngine(
+            *arguments, radius=radius, device="cpu", searches=searches, check=check
+        )
+        engine.unconfirmed = 1  # saddles are confirmed one by one, so that some are done early
+        return engine
+
+    monkeypatch.setattr(stage, "make_engine", on_processor)
+    whole, stopped = tmp_path / "whole.h5", tmp_path / "stopped.h5"
+    search(whole, TimeBudget(None))
+    assert "symgnn: batches on cpu: searches 6 of " in capsys.readouterr().err
+    journal = Path(f"{stopped}.journal")
+    journal.write_bytes(compiled_journal)
+    with pytest.raises(TimeBudgetReached):
+        search(stopped, StopsAfter(900))
+    kept = journal.read_bytes()
+    assert kept.splitlines()[0] != compiled_journal.splitlines()[0]
+    assert 2 <= kept.count(b"\n") < 7
+    search(stopped, TimeBudget(None))
+    assert journal.read_bytes().startswith(kept)
+    assert stopped.read_bytes() == whole.read_bytes()
+    assert sorted(journal.read_bytes().splitlines()) == sorted(
+        Path(f"{whole}.journal").read_bytes().splitlines()
+    )
+
+
+def test_auto_takes_the_gpu_where_there_is_one(relaxed, cu_zr, monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert stage.make_engine("auto", relaxed, cu_zr, radius=5.0).name == "RegionEngine"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(stage, "BatchedEngine", lambda *_, **options: options)
+    options = stage.make_engine("auto", relaxed, cu_zr, radius=5.0, rank=3, memory=8.0)
+    assert options["device"] == "cuda:1"  # ranks take turns
+    assert options["memory"] == 8.0
+    meam = replace(cu_zr, style="meam")
+    monkeypatch.setattr(stage, "LammpsEngine", lambda *_: "lammps")
+    assert stage.make_engine("auto", relaxed, meam, radius=5.0) == "lammps"

@@ -55,12 +55,13 @@ def test_a_full_basis_gives_the_exact_eigenpair(compiled: bool) -> None:
     assert residual.abs().max() < 1e-7
 
 
-def test_a_search_does_not_depend_on_its_batch() -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_search_does_not_depend_on_its_batch(compiled: bool) -> None:
     matrix, start = hessians(), torch.ones(SIZE, DIMENSION, dtype=torch.float64)
     start += torch.arange(SIZE).unsqueeze(-1) * torch.linspace(0, 1, DIMENSION).double()
-    together = iterate(matrix, start, vectors=12, tolerance=0.01)
+    together = iterate(matrix, start, vectors=12, tolerance=0.01, compiled=compiled)
     for k in range(SIZE):
-        alone = iterate(matrix[k : k + 1], start[k : k + 1], vectors=12, tolerance=0.01)
+        alone = iterate(matrix[k : k + 1], start[k : k + 1], 12, tolerance=0.01, compiled=compiled)
         assert alone[0][0] == together[0][k]
         assert torch.equal(alone[1][0], together[1][k])
 
@@ -82,3 +83,25 @@ def test_compiled_and_tensor_code_end_alike() -> None:
     np.testing.assert_allclose(compiled[0], tensors[0], rtol=1e-11)
     same = (compiled[1] * tensors[1]).sum(-1).abs()
     np.testing.assert_allclose(same, 1.0, atol=1e-11)  # but for the sign
+
+
+def test_tensor_code_extends_bases_of_different_lengths() -> None:
+    """Searches that began at different rounds, as they do in a batch."""
+    matrix, start = hessians(), torch.ones(SIZE, DIMENSION, dtype=torch.float64)
+    found = []
+    for late in (0, 3):
+        batch = LanczosBatch(SIZE, DIMENSION, vectors=9, tolerance=0.0, device=torch.device("cpu"))
+        batch.compiled = False
+        values = torch.zeros(SIZE, dtype=torch.float64)
+        begin = torch.arange(SIZE) % 2 * late
+        for number in range(9 + late):
+            rows = ((number >= begin) & (number < begin + 9)).nonzero()[:, 0]
+            first = rows[begin[rows] == number]
+            batch.start(first, start[first])
+            product = (matrix[rows] * batch.newest(rows).unsqueeze(1)).sum(-1)
+            limit, none = torch.full((len(rows),), 9), torch.zeros(len(rows)).double()
+            done, value, _ = batch.extend(rows, product, limit, none)
+            assert torch.equal(done, number - begin[rows] == 8)
+            values[rows[done]] = value[done]
+        found.append(values)
+    assert torch.equal(*found)

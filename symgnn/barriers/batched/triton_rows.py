@@ -1,6 +1,6 @@
 """EAM forces of the rows of a batch by Triton kernels: all rows at once, on a GPU."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ NUMBERS = {torch.float64: tl.float64, torch.float32: tl.float32}
 BLOCK = 256  # sites, owners or candidates of a program
 ATOMS, SLOTS = 8, 32  # of a tile of pairs
 CROWDED = 1.25  # neighbours that an atom has room for over the most at the start
-SITE_BYTES, OWNER_BYTES = 60, 44
+SITE_BYTES, OWNER_BYTES, ROW_BYTES = 60, 44, 32
 FAR_AWAY = 1e6  # Å, where unused sites stand
 OF_START = (
     "offset",
@@ -47,8 +47,7 @@ def launch(
     kernel[grid](*arguments, **constants, enable_fp_fusion=True)
 
 
-@dataclass(frozen=True)
-class Sizes:
+class Sizes(NamedTuple):
     """Of a row: most free atoms, sites, owners, and slots of the two lists of an atom."""
 
     atoms: int
@@ -113,7 +112,7 @@ class TritonKernel:
         sizes = self.sizes(space)
         lists = 4 * sizes.atoms * (sizes.slots + sizes.candidates + 3)
         vectors = 8 * 3 * sizes.atoms * 3
-        return lists + vectors + SITE_BYTES * sizes.sites + OWNER_BYTES * sizes.owners
+        return lists + vectors + SITE_BYTES * sizes.sites + OWNER_BYTES * sizes.owners + ROW_BYTES
 
     def prepare(self, region: Region, space: Space) -> Start:
         """A region, for all searches that start in it."""
