@@ -182,6 +182,7 @@ class EamRegions:
         self._surroundings = self._around(radius)
         self.capacity = self._surroundings.capacity()
         self._prepared: dict[int, tuple[Region, object]] = {}
+        self._larger: dict[int, tuple[Region, object]] = {}
         self._whole: tuple[Region, object] | None = None
         self.confirming = [len(atoms)]
         grown = GROWN * radius
@@ -203,28 +204,36 @@ class EamRegions:
         """What the searches in a region share; `capacity` is that of their batch."""
         raise NotImplementedError
 
-    def _search(self, region: Region, prepared: object, shared: bool) -> OpenSearch:
-        """A search in a region that other searches share or do not."""
+    def _search(self, region: Region, prepared: object) -> OpenSearch:
+        """A search in a region that other searches share."""
         raise NotImplementedError
 
     def open(self, target: int) -> OpenSearch:
         """Open a search at an atom; the target is the first of its free atoms."""
-        if target not in self._prepared:
-            while len(self._prepared) >= PREPARED:
-                del self._prepared[next(iter(self._prepared))]
-            region = self._surroundings.region(target)
-            self._prepared[target] = region, self._prepare(region, self.capacity)
-        return self._search(*self._prepared[target], shared=True)
+        return self._open(target, self._surroundings, self.capacity, self._prepared)
 
     def open_larger(self, target: int, step: int) -> OpenSearch:
         """A region of twice the radius, or the whole periodic structure in its own order."""
         if step < len(self.confirming) - 1:
-            region = self._grown.region(target)
-            return self._search(region, self._prepare(region, self.confirming[0]), shared=False)
+            return self._open(target, self._grown, self.confirming[0], self._larger)
         if self._whole is None:
             region = self._everything()
             self._whole = region, self._prepare(region, len(self._atoms))
-        return self._search(*self._whole, shared=True)
+        return self._search(*self._whole)
+
+    def _open(
+        self,
+        target: int,
+        surroundings: Surroundings,
+        capacity: int,
+        prepared: dict[int, tuple[Region, object]],
+    ) -> OpenSearch:
+        if target not in prepared:
+            while len(prepared) >= PREPARED:
+                del prepared[next(iter(prepared))]
+            region = surroundings.region(target)
+            prepared[target] = region, self._prepare(region, capacity)
+        return self._search(*prepared[target])
 
 
 class RegionEngine(EamRegions, ProcessorEngine):
@@ -264,9 +273,8 @@ class RegionEngine(EamRegions, ProcessorEngine):
             candidate_skin=self._candidate_skin(capacity),
         )
 
-    def _search(self, region: Region, prepared: RegionForces, shared: bool) -> Forces:
-        forces = prepared.copy() if shared else prepared
-        return _RegionSearch(forces, region.atoms, region.position)
+    def _search(self, region: Region, prepared: RegionForces) -> Forces:
+        return _RegionSearch(prepared.copy(), region.atoms, region.position)
 
 
 class _LammpsSearch:

@@ -263,6 +263,8 @@ class Searches:
         self, found: list[_Unchecked], between: Callable[[], None], stop: Callable[[], bool]
     ) -> Iterator[Event]:
         """Look for saddles on larger systems, up to the full one, each time where they were."""
+        # Those of one atom follow one another, as an engine keeps a few regions for the next.
+        found = sorted(found, key=lambda one: (one.event.atom, one.event.search))
         for step, batch in enumerate(self.checking):
             last, confirmed = step == len(self.checking) - 1, []
             for one in self._refine(found, batch, step, between, stop):

@@ -191,7 +191,7 @@ class BatchedEngine(EamRegions):
     def _prepare(self, region: Region, capacity: int) -> object:
         return self._kernel.prepare(region, self._space(capacity))
 
-    def _search(self, region: Region, prepared: object, shared: bool) -> RowSearch:
+    def _search(self, region: Region, prepared: object) -> RowSearch:
         return RowSearch(region.atoms, region.position, prepared)
 
     def rows(self, size: int, capacity: int) -> RowForces:
