@@ -23,7 +23,13 @@ STAGE_MODULES = {
         "structures.py",
     ),
     "analysis": ("neighbors.py", "structures.py"),
-    "barriers": ("lammps_interface.py", "neighbors.py", "potentials.py", "structures.py"),
+    "barriers": (
+        "barriers/batched/*.py",
+        "lammps_interface.py",
+        "neighbors.py",
+        "potentials.py",
+        "structures.py",
+    ),
     "graphs": (
         "barriers/tables.py",
         "descriptors/*.py",

@@ -233,7 +233,7 @@ def test_saddles_are_confirmed_as_by_the_compiled_engine(relaxed, cu_zr) -> None
 
 
 def test_the_memory_bound_holds() -> None:
-    for memory in (0.05, 1.0, 40.0):
+    for memory in (0.25, 1.0, 40.0):
         plan = make_plan(
             1_200_000, [9_000_000, 33_000_000], memory=memory * GIB, most=8192, most_checks=256
         )
@@ -241,8 +241,8 @@ def test_the_memory_bound_holds() -> None:
         assert plan.searches.rows >= 1
         assert min(share.rows for share in plan.checks) >= 1
     assert plan.searches.rows == 8192  # more are of no use
-    with pytest.raises(InputError, match=r"must be at least 0\.0402 GiB for one search"):
-        make_plan(1_200_000, [9_000_000, 33_000_000], memory=0.04 * GIB, most=1, most_checks=1)
+    with pytest.raises(InputError, match=r"must be at least 0\.241 GiB for one search"):
+        make_plan(1_200_000, [9_000_000, 33_000_000], memory=0.24 * GIB, most=1, most_checks=1)
 
 
 def test_the_engine_chooses_its_batch_from_the_memory(relaxed, cu_zr, monkeypatch) -> None:

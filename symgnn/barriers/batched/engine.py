@@ -11,7 +11,7 @@ from symgnn import neighbors
 from symgnn.barriers.artn import Protocol
 from symgnn.barriers.batched.rows import Kernel, RowSearch, Space
 from symgnn.barriers.batched.torch_rows import TorchKernel
-from symgnn.barriers.engines import CHECK_BATCH, EamRegions, RowForces
+from symgnn.barriers.engines import CHECK_BATCH, PREPARED, EamRegions, RowForces
 from symgnn.barriers.regions import Region
 from symgnn.errors import InputError
 from symgnn.potentials import Potential
@@ -21,7 +21,9 @@ LARGEST_BATCH = {"cpu": 32, "cuda": 8192}  # searches; more do not make a round 
 LARGEST_CHECK = {"cpu": CHECK_BATCH, "cuda": 256}  # saddles confirmed together
 FREE_SHARE = 0.8  # of the free memory, where no bound is given
 CHECK_SHARE = 0.3  # of the memory, for the systems on which saddles are confirmed
-STATE_BYTES = 8 * 3 * (11 + Protocol().lanczos_vectors)  # an atom, of what ARTn keeps
+# Of an atom: what ARTn keeps, and the copies of bases and vectors with which it works in a round.
+STATE_BYTES = 8 * 3 * (11 + 8 + 4 * Protocol().lanczos_vectors)
+KEPT = PREPARED + 1  # regions kept for the next searches, and the row in which they are prepared
 GIB = 1 << 30
 
 
@@ -33,8 +35,8 @@ class Share(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """Of all of them."""
-        return self.rows * self.row_bytes
+        """Of all of them, and of the regions that are kept for the next ones."""
+        return (self.rows + KEPT) * self.row_bytes
 
     def __str__(self) -> str:
         return f"{self.rows} of {self.row_bytes / (1 << 20):.2f} MiB"
@@ -78,14 +80,14 @@ def make_plan(
     Raises:
         InputError: not even one search and its confirmation fit.
     """
+    part = CHECK_SHARE * memory / max(1, len(check_bytes))
     checks = tuple(
-        Share(int(np.clip(CHECK_SHARE * memory / len(check_bytes) / size, 1, most_checks)), size)
-        for size in check_bytes
+        Share(int(np.clip(part / size - KEPT, 1, most_checks)), size) for size in check_bytes
     )
     left = memory - sum(share.bytes for share in checks)
-    rows = int(min(most, left // search_bytes))
+    rows = int(min(most, left // search_bytes - KEPT))
     if rows < 1:
-        least = (search_bytes + sum(check_bytes)) / GIB
+        least = (1 + KEPT) * (search_bytes + sum(check_bytes)) / GIB
         raise InputError(
             f"memory: {memory / GIB:.3g} GiB: must be at least {least:.3g} GiB for one search"
         )
@@ -99,7 +101,7 @@ def _triton_kernel() -> type[Kernel]:
         InputError: it is not installed.
     """
     try:
-        from symgnn.barriers.batched.triton_rows import TritonKernel
+        from symgnn.barriers.batched.triton_eam import TritonKernel
     except ImportError:
         raise InputError("kernel: triton: is not installed; pip install triton") from None
     return TritonKernel

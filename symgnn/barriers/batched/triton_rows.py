@@ -9,35 +9,15 @@ import triton.language as tl
 from torch import Tensor
 
 from symgnn.barriers.batched import triton_kernels as kernels
-from symgnn.barriers.batched.rows import RowSearch, Space, furthest
-from symgnn.barriers.batched.tables import on_device
+from symgnn.barriers.batched.rows import RowSearch, furthest
+from symgnn.barriers.batched.tables import DeviceTables
 from symgnn.barriers.regions import Region
-from symgnn.barriers.tables import PackedTables
 
 REAL = torch.float64
 NUMBERS = {torch.float64: tl.float64, torch.float32: tl.float32}
 BLOCK = 256  # sites, owners or candidates of a program
 ATOMS, SLOTS = 8, 32  # of a tile of pairs
-CROWDED = 1.25  # neighbours that an atom has room for over the most at the start
-SITE_BYTES, OWNER_BYTES, ROW_BYTES = 60, 44, 32
 FAR_AWAY = 1e6  # Å, where unused sites stand
-OF_START = (
-    "offset",
-    "owner",
-    "species",
-    "site",
-    "candidates",
-    "candidate_count",
-    "listed",
-    "near_count",
-    "count",
-    "background",
-    "before",
-    "zero",
-    "free",
-    "owners",
-    "start",
-)
 
 
 def launch(
@@ -57,97 +37,49 @@ class Sizes(NamedTuple):
     candidates: int
 
 
-class Start:
-    """A region at the start: what a row begins with."""
+class Tables(NamedTuple):
+    """The potential as the kernels read it.
 
-    def __init__(self, rows: "TritonRows"):
-        self.state = {name: getattr(rows, name)[0].clone() for name in OF_START}
-
-
-class TritonKernel:
-    """EAM forces by Triton kernels.
-
-    Args:
-        tables: the potential.
-        density: (atoms of the structure,), densities of the unperturbed structure.
-        device: of torch.
+    Attributes:
+        tables: the splines.
+        pairs: (kinds * intervals, 8), what a pair looks up in a row.
+        embedding: (elements * knots, 4).
+        steps: (2,), spacings of the knots of the pair and the embedding functions.
         dtype: of the pair functions.
         skin: how far beyond their reach pairs are listed, Å.
         travel: how far an atom may go from its start, Å.
-        neighbors: most neighbours within reach and skin of any atom at the start.
     """
 
-    def __init__(
-        self,
-        tables: PackedTables,
-        density: np.ndarray,
-        *,
-        device: str,
-        dtype: torch.dtype,
-        skin: float,
-        travel: float,
-        neighbors: int,
-    ):
-        self.device, self.dtype, self.skin, self.travel = device, dtype, skin, travel
-        self.tables = on_device(
-            tables, longest=tables.cutoff + 2.1 * skin, device=device, dtype=dtype
-        )
-        self.pair_rows = self.tables.pair.T.contiguous()
-        self.embedding_rows = self.tables.embedding.T.contiguous()
-        steps = [self.tables.step, self.tables.density_step]
-        self.numbers = torch.tensor(steps, dtype=REAL, device=device)
-        self._density, self._neighbors = density, neighbors
-        self._benches: dict[Space, TritonRows] = {}
+    tables: DeviceTables
+    pairs: Tensor
+    embedding: Tensor
+    steps: Tensor
+    dtype: torch.dtype
+    skin: float
+    travel: float
 
-    def sizes(self, space: Space) -> Sizes:
-        """Sizes of rows in which there is room for a region."""
-        reach = self.tables.far.max() + self.skin
-        slots = 32 * -(-int(CROWDED * self._neighbors) // 32)
-        wider = ((reach + space.candidate_skin) / reach) ** 3
-        owners = min(space.sites, len(self._density))
-        return Sizes(space.free, space.sites, owners, slots, int(slots * wider))
-
-    def row_bytes(self, space: Space) -> int:
-        """Memory of a row."""
-        sizes = self.sizes(space)
-        lists = 4 * sizes.atoms * (sizes.slots + sizes.candidates + 3)
-        vectors = 8 * 3 * sizes.atoms * 3
-        return lists + vectors + SITE_BYTES * sizes.sites + OWNER_BYTES * sizes.owners + ROW_BYTES
-
-    def prepare(self, region: Region, space: Space) -> Start:
-        """A region, for all searches that start in it."""
-        if space not in self._benches:
-            self._benches[space] = self.rows(1, space)
-        bench = self._benches[space]
-        bench.load(region, self._density)
-        return Start(bench)
-
-    def rows(self, size: int, space: Space) -> "TritonRows":
-        """Forces for a batch of rows."""
-        return TritonRows(self, size, self.sizes(space), space.candidate_skin)
-
-    def listed_pairs(self, start: Start) -> tuple[int, int]:
-        """Pairs in the list of a region at the start: in reach of the densities, and others."""
-        near, count = (int(start.state[name].sum()) for name in ("near_count", "count"))
-        return near, count - near
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.steps.device
 
 
 class TritonRows:
     """Forces for the rows of a batch.
 
     Args:
-        kernel: the potential and where to compute.
+        potential: on the device.
         size: rows.
         sizes: of a row.
         candidate_skin: how far beyond the pairs of a list candidates are kept, Å.
     """
 
-    def __init__(self, kernel: TritonKernel, size: int, sizes: Sizes, candidate_skin: float):
-        self._kernel, self._sizes, self._candidate_skin = kernel, sizes, candidate_skin
+    def __init__(self, potential: Tables, size: int, sizes: Sizes, candidate_skin: float):
+        self._potential, self._sizes, self._candidate_skin = potential, sizes, candidate_skin
         atoms, sites, owners = sizes.atoms, sizes.sites, sizes.owners
 
         def zeros(*shape: int, dtype: torch.dtype = REAL) -> Tensor:
-            return torch.zeros(size, *shape, dtype=dtype, device=kernel.device)
+            return torch.zeros(size, *shape, dtype=dtype, device=potential.device)
 
         integer = {"dtype": torch.int32}
         self.offset, self.site = zeros(sites, 3), zeros(sites, 4)
@@ -161,23 +93,23 @@ class TritonRows:
         self._laid = zeros(owners, dtype=torch.int64)
         self._rise, self._energy, self.zero = zeros(owners), zeros(owners), zeros()
         self.start, self._found_at, self._listed_at = (zeros(3 * atoms) for _ in range(3))
-        self._inside = torch.ones(size, dtype=torch.bool, device=kernel.device)
+        self._inside = torch.ones(size, dtype=torch.bool, device=potential.device)
         self._crowded = torch.zeros_like(self._inside)
         self._list_reach = (
-            self._squares(kernel.tables.near, 0.0),
-            self._squares(kernel.tables.far, 0.0),
+            self._squares(potential.tables.near, 0.0),
+            self._squares(potential.tables.far, 0.0),
         )
         none = torch.zeros_like(self._list_reach[0])
-        self._candidate_reach = none, self._squares(kernel.tables.far, candidate_skin)
+        self._candidate_reach = none, self._squares(potential.tables.far, candidate_skin)
 
     def _squares(self, reach: np.ndarray, skin: float) -> Tensor:
         """Squares (E E,), Å², of how far pairs are listed."""
-        square = np.where(reach > 0, (reach + self._kernel.skin + skin) ** 2, 0.0)
-        return torch.from_numpy(square.ravel()).to(self._kernel.device)
+        square = np.where(reach > 0, (reach + self._potential.skin + skin) ** 2, 0.0)
+        return torch.from_numpy(square.ravel()).to(self._potential.device)
 
     def load(self, region: Region, density: np.ndarray) -> None:
         """Put a region at its start into row 0."""
-        device, elements = self._kernel.device, self._kernel.tables.elements
+        device, elements = self._potential.device, self._potential.tables.elements
         free, sites, owners = region.free, len(region.site_owner), len(region.owners)
         owner = torch.from_numpy(region.site_owner).to(device)
         species = torch.from_numpy(region.owner_species).to(device)
@@ -233,7 +165,7 @@ class TritonRows:
         self._embed_frozen(rows)
         force = torch.zeros(len(rows), trial.shape[1], dtype=REAL, device=trial.device)
         energy = torch.empty(len(rows), dtype=REAL, device=trial.device)
-        k, sizes = self._kernel, self._sizes
+        k, sizes = self._potential, self._sizes
         launch(
             kernels.pull_atoms,
             self._tiles(rows),
@@ -243,7 +175,7 @@ class TritonRows:
             self.near_count,
             self.count,
             self.free,
-            k.pair_rows,
+            k.pairs,
             self._rise,
             self._energy,
             force,
@@ -253,7 +185,7 @@ class TritonRows:
             sizes.slots,
             k.tables.elements,
             k.tables.intervals,
-            k.numbers,
+            k.steps,
             SYMMETRIC=k.tables.symmetric,
             REAL=NUMBERS[k.dtype],
             ATOMS=ATOMS,
@@ -297,14 +229,14 @@ class TritonRows:
 
     def _renew(self, rows: Tensor, trial: Tensor) -> None:
         """List the pairs anew in rows in which they do not hold any more."""
-        holds = furthest(trial[rows], self._listed_at[rows]) <= (0.5 * self._kernel.skin) ** 2
+        holds = furthest(trial[rows], self._listed_at[rows]) <= (0.5 * self._potential.skin) ** 2
         stale = rows[~holds]
         if not len(stale):
             return
         limit = (0.5 * self._candidate_skin) ** 2
         self._find(stale[~(furthest(trial[stale], self._found_at[stale]) <= limit)], trial)
         self._list(stale, trial)
-        self._inside[stale] = furthest(trial[stale], self.start[stale]) < self._kernel.travel**2
+        self._inside[stale] = furthest(trial[stale], self.start[stale]) < self._potential.travel**2
 
     def _select(
         self, rows: Tensor, reach: tuple[Tensor, Tensor], chosen: Tensor, count: Tensor, every: bool
@@ -325,7 +257,7 @@ class TritonRows:
             sizes.sites,
             sizes.candidates,
             chosen.shape[-1],
-            self._kernel.tables.elements,
+            self._potential.tables.elements,
             EVERY=every,
             BLOCK=BLOCK,
         )
@@ -346,7 +278,7 @@ class TritonRows:
 
     def _lay(self, rows: Tensor) -> None:
         """Densities and embedding of the free atoms, and densities on the frozen ones."""
-        k, sizes = self._kernel, self._sizes
+        k, sizes = self._potential, self._sizes
         launch(
             kernels.lay_densities,
             self._tiles(rows),
@@ -355,8 +287,8 @@ class TritonRows:
             self.listed,
             self.near_count,
             self.free,
-            k.pair_rows,
-            k.embedding_rows,
+            k.pairs,
+            k.embedding,
             self.before,
             self._laid,
             self._rise,
@@ -368,7 +300,7 @@ class TritonRows:
             k.tables.elements,
             k.tables.intervals,
             k.tables.knots,
-            k.numbers,
+            k.steps,
             SYMMETRIC=k.tables.symmetric,
             REAL=NUMBERS[k.dtype],
             ATOMS=ATOMS,
@@ -376,7 +308,7 @@ class TritonRows:
         )
 
     def _embed_frozen(self, rows: Tensor) -> None:
-        k, sizes = self._kernel, self._sizes
+        k, sizes = self._potential, self._sizes
         launch(
             kernels.embed_frozen,
             (len(rows), triton.cdiv(sizes.owners, BLOCK)),
@@ -386,12 +318,12 @@ class TritonRows:
             self.owners,
             self.background,
             self._laid,
-            k.embedding_rows,
+            k.embedding,
             self.before,
             self._rise,
             self._energy,
             sizes.owners,
             k.tables.knots,
-            k.numbers,
+            k.steps,
             BLOCK=BLOCK,
         )
