@@ -11,7 +11,7 @@ from mpi4py import MPI
 
 from symgnn.barriers import pool
 from symgnn.barriers.artn import Protocol, Status
-from symgnn.barriers.batched.engine import BatchedEngine
+from symgnn.barriers.batched.engine import GIB, BatchedEngine, usable_memory
 from symgnn.barriers.engines import Engine, LammpsEngine, RegionEngine
 from symgnn.barriers.events import write_events
 from symgnn.barriers.journal import Journal
@@ -92,6 +92,7 @@ def make_engine(
     searches: int | None = None,
     check: bool = True,
     rank: int = 0,
+    ranks: int = 1,
 ) -> Engine:
     """The source of forces.
 
@@ -107,6 +108,7 @@ def make_engine(
         searches: how many are wanted of this engine.
         check: whether their saddles will be confirmed.
         rank: which of several processes; they take turns at the GPUs that torch sees.
+        ranks: how many processes there are; those at one GPU share its free memory.
 
     Raises:
         InputError: there is no such engine, or no GPU for it.
@@ -119,11 +121,15 @@ def make_engine(
     if name == "gpu":
         if not torch.cuda.is_available():
             raise InputError("engine: gpu: torch sees no CUDA device here; use cpu or auto")
+        devices = torch.cuda.device_count()
+        device = f"cuda:{rank % devices}"
+        if memory is None:
+            memory = usable_memory(device) / GIB / -(-ranks // devices)
         return BatchedEngine(
             atoms,
             potential,
             radius=radius,
-            device=f"cuda:{rank % torch.cuda.device_count()}",
+            device=device,
             precision=precision,
             memory=memory,
             searches=searches,
@@ -189,6 +195,7 @@ def search_barriers(
         searches=-(-len(chosen) * searches // communicator.size),
         check=check,
         rank=communicator.rank,
+        ranks=communicator.size,
     )
     if isinstance(source, BatchedEngine) and communicator.rank == 0:
         print(f"symgnn: batches on {source.device}: {source.plan}", file=sys.stderr)

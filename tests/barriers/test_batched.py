@@ -368,9 +368,12 @@ def test_auto_takes_the_gpu_where_there_is_one(relaxed, cu_zr, monkeypatch) -> N
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(stage, "BatchedEngine", lambda *_, **options: options)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (80 * GIB, 80 * GIB))
     options = stage.make_engine("auto", relaxed, cu_zr, radius=5.0, rank=3, memory=8.0)
     assert options["device"] == "cuda:1"  # ranks take turns
     assert options["memory"] == 8.0
+    options = stage.make_engine("gpu", relaxed, cu_zr, radius=5.0, rank=1, ranks=4)
+    assert options["memory"] == pytest.approx(32.0)  # 0.8 of 80 GiB for two of them
     meam = replace(cu_zr, style="meam")
     monkeypatch.setattr(stage, "LammpsEngine", lambda *_: "lammps")
     assert stage.make_engine("auto", relaxed, meam, radius=5.0) == "lammps"

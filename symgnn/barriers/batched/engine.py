@@ -58,11 +58,11 @@ class Plan(NamedTuple):
         return f"searches {self.searches}, checks {checks}; {self.bytes / GIB:.2f} GiB in all"
 
 
-def free_memory(device: str) -> int:
-    """Free bytes of a device."""
+def usable_memory(device: str) -> float:
+    """Bytes of a device that batches may take: most of what is free."""
     if device == "cpu":
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return torch.cuda.mem_get_info(device)[0]
+        return FREE_SHARE * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return FREE_SHARE * torch.cuda.mem_get_info(device)[0]
 
 
 def make_plan(
@@ -149,6 +149,8 @@ class BatchedEngine(EamRegions):
         self.device, self.name = device, f"BatchedEngine, {precision}"
         self._spaces: dict[int, Space] = {}
         kind = torch.device(device).type
+        if kind == "cuda":
+            torch.cuda.set_device(device)  # where Triton runs its kernels
         triton = kernel == "triton" or (kernel == "auto" and kind == "cuda")
         self._kernel: Kernel = (_triton_kernel() if triton else TorchKernel)(
             self._tables,
@@ -162,7 +164,7 @@ class BatchedEngine(EamRegions):
         self.plan = make_plan(
             self._row_bytes(self.capacity),
             [self._row_bytes(atoms) for atoms in self.confirming if check],
-            memory=FREE_SHARE * free_memory(device) if memory is None else memory * GIB,
+            memory=usable_memory(device) if memory is None else memory * GIB,
             most=min(LARGEST_BATCH[kind], searches or LARGEST_BATCH[kind]),
             most_checks=LARGEST_CHECK[kind],
         )
