@@ -13,7 +13,23 @@ from torch import Tensor
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
     """Inner products along the last axis."""
-    return (a * b).sum(-1)
+    product = a * b
+    return product.sum(-1) if product.device.type == "cpu" else folded_sum(product)
+
+
+def folded_sum(terms: Tensor) -> Tensor:
+    """Sum along the last axis by adding halves, for GPUs.
+
+    Their own sums go in an order that depends on how many rows there are, and a search must not
+    depend on the others in its batch.
+    """
+    while (count := terms.shape[-1]) > 1:
+        half = count // 2
+        folded = terms[..., :half] + terms[..., half : 2 * half]
+        if count % 2:
+            folded[..., 0] += terms[..., -1]
+        terms = folded
+    return terms[..., 0]
 
 
 def normalized(vector: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from symgnn.barriers.lanczos import LanczosBatch, lowest_eigenpair
+from symgnn.barriers.lanczos import LanczosBatch, folded_sum, lowest_eigenpair
 
 SIZE, DIMENSION = 7, 30
 
@@ -105,3 +105,11 @@ def test_tensor_code_extends_bases_of_different_lengths() -> None:
             values[rows[done]] = value[done]
         found.append(values)
     assert torch.equal(*found)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 33, 846])
+def test_folded_sums_are_sums_and_do_not_depend_on_other_rows(count: int) -> None:
+    terms = torch.from_numpy(np.random.default_rng(count).normal(size=(3, 5, count)))
+    found = folded_sum(terms.clone())
+    np.testing.assert_allclose(found, terms.sum(-1), rtol=0, atol=1e-13 * count)
+    assert torch.equal(folded_sum(terms[1:2, 3].clone())[0], found[1, 3])
