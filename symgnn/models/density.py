@@ -221,7 +221,6 @@ class ResponseNetwork(DensityNetwork):
         layers: number of layers.
         dropout: share of a layer's new features that training drops.
         reach: where the radial functions end, Å.
-        penalty: of the squared weights of the linear fit.
         level: of the linear fit, see `symgnn.models.ridge.LinearFit`.
     """
 
@@ -233,12 +232,11 @@ class ResponseNetwork(DensityNetwork):
         layers: int = 2,
         dropout: float = 0.2,
         reach: float = 5.0,
-        penalty: float = 100.0,
         level: float = 0.005,
     ):
         super().__init__(elements, width=width, layers=layers, dropout=dropout, reach=reach)
         inputs = sum(input_size(name, len(elements)) for name in MODEL_INPUTS["response"])
-        self.linear = LinearFit(inputs, penalty, level)
+        self.linear = LinearFit(inputs, level)
         self.own = len(response.names())
         self.enter = nn.Sequential(
             RunningNorm(self.own),
@@ -252,7 +250,7 @@ class ResponseNetwork(DensityNetwork):
 
     def prepare(self, batches: "Sequence[Batch]") -> None:
         """Solve for the linear part, before the first epoch."""
-        self.linear.fit(batches)
+        self.linear.solve(batches)
 
     def forward(
         self, species: Tensor, edge_index: Tensor, edge_vector: Tensor, inputs: Tensor

@@ -1,7 +1,7 @@
 """Ridge regression on hand-made invariants: what any group would try first."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,20 +12,21 @@ from symgnn.models.inputs import MODEL_INPUTS
 if TYPE_CHECKING:
     from symgnn.training.batches import Batch
 
+PENALTIES = 10.0 ** torch.arange(-2.0, 6.01, 0.25, dtype=torch.float64)  # that are tried
+FOLDS = 6  # at most, of the cross-validation that chooses among them
+
 
 class RidgeRegression(nn.Module):
     """Linear in standardised invariants, solved for at once; exactly invariant.
 
     Args:
         elements: atomic numbers that the model knows.
-        penalty: of the squared weights; the sum of squared errors weighs one an atom.
     """
 
-    def __init__(self, elements: Sequence[int], *, penalty: float = 10.0):
+    def __init__(self, elements: Sequence[int]):
         super().__init__()
         inputs = sum(input_size(name, len(elements)) for name in MODEL_INPUTS["ridge"])
-        self.linear = LinearFit(inputs, penalty)
-        self.unused = nn.Parameter(torch.zeros(()))  # optimisers want one
+        self.linear = LinearFit(inputs)
 
     def forward(
         self, species: Tensor, edge_index: Tensor, edge_vector: Tensor, inputs: Tensor
@@ -33,29 +34,34 @@ class RidgeRegression(nn.Module):
         """Standardised barriers, (atoms,); only `inputs` (atoms, inputs) counts."""
         return self.linear(inputs)
 
-    def fit(self, batches: "Sequence[Batch]") -> float:
-        """Solve for the weights; returns the mean squared error of the labelled atoms."""
-        return self.linear.fit(batches)
+    def prepare(self, batches: "Sequence[Batch]") -> None:
+        """Solve for the weights; nothing is left to train."""
+        self.linear.solve(batches)
 
 
 class LinearFit(nn.Module):
-    """Weights of standardised inputs that minimise squared errors and a penalty on themselves.
+    """Weights of standardised inputs that minimise squared errors and a penalty on their squares.
+
+    A squared error weighs as its label does. The penalty is the one of `PENALTIES` with the least
+    error in a cross-validation over the training glasses. Atoms of one glass say too little about
+    each other's errors: neighbours share their rearrangements, so that generalised
+    cross-validation over atoms takes penalties that are too small.
 
     Args:
         inputs: number of inputs.
-        penalty: of the squared weights; a squared error counts as much as its label weighs.
         level: variance of a glass's own level (what all its labels have in common beyond the
             inputs) over that of one label; what differs between glasses then counts less than what
             differs within them. 0: none.
     """
 
-    def __init__(self, inputs: int, penalty: float, level: float = 0.0):
+    def __init__(self, inputs: int, level: float = 0.0):
         super().__init__()
-        self.penalty, self.level = penalty, level
+        self.level = level
         self.register_buffer("mean", torch.zeros(inputs, dtype=torch.float64))
         self.register_buffer("deviation", torch.ones(inputs, dtype=torch.float64))
-        self.register_buffer("weight", torch.zeros(inputs, dtype=torch.float64))
-        self.register_buffer("bias", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("penalty", torch.zeros((), dtype=torch.float64))
+        self.weight = _solved_for(inputs)
+        self.bias = _solved_for()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Linear in `inputs` (atoms, inputs): (atoms,)."""
@@ -63,38 +69,86 @@ class LinearFit(nn.Module):
         return (standardised @ self.weight + self.bias).float()
 
     @torch.no_grad()
-    def fit(self, batches: "Sequence[Batch]") -> float:
-        """Solve for the weights; returns the mean squared error of the labelled atoms.
+    def solve(self, batches: "Sequence[Batch]") -> None:
+        """Set penalty and weights.
 
         Args:
-            batches: a glass each.
+            batches: a glass each; a single one is divided into parts that count as glasses.
         """
-        chosen = [
+        glasses = [
             (b.inputs[b.labelled].double(), b.target[b.labelled].double(), b.weight[b.labelled])
             for b in batches
+            if len(b.labelled)
         ]
-        everything = torch.cat([inputs for inputs, _, _ in chosen])
-        target = torch.cat([target for _, target, _ in chosen])
-        share = torch.cat([share for _, _, share in chosen]).double()
-        self.mean = everything.mean(0)
-        self.deviation = everything.std(0).clamp(min=1e-9)
-        self.bias = (share * target).sum() / share.sum()
-        moments = self.penalty * torch.eye(len(self.mean), dtype=torch.float64)
-        moments = moments.to(everything.device)
-        projected = torch.zeros_like(self.mean)
-        for inputs, wanted, weight in chosen:
-            if not len(wanted):
-                continue
-            standardised, error = (inputs - self.mean) / self.deviation, wanted - self.bias
-            weight = weight.double()
+        if len(glasses) == 1:
+            glasses = list(zip(*(array.chunk(FOLDS) for array in glasses[0]), strict=True))
+        inputs, target, weight = (torch.cat(parts) for parts in zip(*glasses, strict=True))
+        self.mean.copy_(inputs.mean(0))
+        self.deviation.copy_(inputs.std(0).clamp(min=1e-9))
+        self.bias.copy_((weight.double() * target).sum() / weight.double().sum())
+        folds = [self._moments(glasses[k::FOLDS]) for k in range(min(FOLDS, len(glasses)))]
+        everything = _Moments.sum(folds)
+        errors = sum(fold.errors((everything - fold).ridge()) for fold in folds)
+        best = int(errors.argmin())
+        self.penalty.copy_(PENALTIES[best])
+        self.weight.copy_(everything.ridge()[best])
+
+    def _moments(self, glasses: Sequence[tuple[Tensor, Tensor, Tensor]]) -> "_Moments":
+        """Of inputs, targets and weights of some glasses, whose levels are set apart."""
+        found = []
+        for inputs, target, weight in glasses:
+            x, y, weight = (
+                (inputs - self.mean) / self.deviation,
+                target - self.bias,
+                weight.double(),
+            )
             total = weight.sum()
-            centre, level = (weight @ standardised) / total, (weight @ error) / total
-            around = standardised - centre
-            weighted = around * weight.unsqueeze(-1)
+            centre, level = (weight @ x) / total, (weight @ y) / total
+            x, y = x - centre, y - level
+            weighted = x * weight.unsqueeze(-1)
             between = total / (1.0 + self.level * total)
-            moments += around.T @ weighted + between * torch.outer(centre, centre)
-            projected += weighted.T @ (error - level) + between * level * centre
-        self.weight = torch.linalg.solve(moments, projected)
-        standardised = (everything - self.mean) / self.deviation
-        error = standardised @ self.weight + self.bias - target
-        return float((share * error**2).sum() / share.sum())
+            found.append(
+                _Moments(
+                    x.T @ weighted + between * torch.outer(centre, centre),
+                    weighted.T @ y + between * level * centre,
+                    weight @ y**2 + between * level**2,
+                )
+            )
+        return _Moments.sum(found)
+
+
+class _Moments(NamedTuple):
+    """What least squares need to know of some labels y and their standardised inputs X.
+
+    Attributes:
+        inputs: XᵀX, (inputs, inputs).
+        both: Xᵀy, (inputs,).
+        labels: yᵀy.
+    """
+
+    inputs: Tensor
+    both: Tensor
+    labels: Tensor
+
+    @staticmethod
+    def sum(several: "Sequence[_Moments]") -> "_Moments":
+        return _Moments(*(sum(parts) for parts in zip(*several, strict=True)))
+
+    def __sub__(self, other: "_Moments") -> "_Moments":
+        return _Moments(*(mine - theirs for mine, theirs in zip(self, other, strict=True)))
+
+    def ridge(self) -> Tensor:
+        """Weights that minimise squared errors and penalty, (penalties, inputs)."""
+        value, vector = torch.linalg.eigh(self.inputs)
+        shrunk = value.clamp(min=0.0) + PENALTIES.to(value.device).unsqueeze(-1)
+        return (self.both @ vector / shrunk) @ vector.T
+
+    def errors(self, weights: Tensor) -> Tensor:
+        """Sum of squared errors (n,) of some weights (n, inputs)."""
+        squares = ((weights @ self.inputs) * weights).sum(-1)
+        return self.labels - 2.0 * weights @ self.both + squares
+
+
+def _solved_for(*shape: int) -> nn.Parameter:
+    """A parameter that is set by a formula and not by an optimiser."""
+    return nn.Parameter(torch.zeros(shape, dtype=torch.float64), requires_grad=False)

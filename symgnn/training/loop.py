@@ -66,11 +66,13 @@ def train(
 ) -> None:
     """Train until the recipe's end; `state` is changed in place.
 
-    The loss is the weighted squared error of the standardised labels; unlabelled atoms take part in
-    the messages and not in the loss. The best epoch has the largest Pearson correlation over the
-    validation glasses; without validation glasses it is the last one. Before an evaluation, batch
-    norms get the statistics of the weights that are evaluated, over `REFRESHING_GLASSES` training
-    glasses: that many forward passes.
+    A model with a method `prepare` gets the training glasses before the first epoch; one without
+    trainable parameters is evaluated once, as the last epoch. The loss is the weighted squared
+    error of the standardised labels; unlabelled atoms take part in the messages and not in the
+    loss. The best epoch has the largest Pearson correlation over the validation glasses; without
+    validation glasses it is the last one. Before an evaluation, batch norms get the statistics of
+    the weights that are evaluated, over `REFRESHING_GLASSES` training glasses: that many forward
+    passes.
 
     Args:
         state: from `start` or a resumed one.
@@ -86,15 +88,18 @@ def train(
     batches = [
         as_batch(graph, scaling, label_noise=recipe.label_noise, inputs=inputs).to(device)
         for graph in training
+        if np.isfinite(graph.barrier).any()
     ]
-    if hasattr(state.model, "fit"):
-        if state.epoch < recipe.epochs:
-            _fit(state, batches, validation, scaling, recipe, device, inputs)
-            after_epoch(state)
-        return
-    if hasattr(state.model, "prepare") and state.step == 0:
+    if state.epoch == 0 and hasattr(state.model, "prepare"):
         state.model.prepare(batches)
         state.average.load_state_dict(state.model.state_dict())
+    if not any(parameter.requires_grad for parameter in state.model.parameters()):
+        if state.epoch < recipe.epochs:
+            state.epoch = recipe.epochs
+            row = {"epoch": state.epoch, "loss": _loss_of(state.average, batches)}
+            _evaluate(state, row | {"learning_rate": 0.0}, validation, scaling, device, inputs)
+            after_epoch(state)
+        return
     size = recipe.batch_size or len(batches)
     steps = recipe.epochs * math.ceil(len(batches) / size)
     while state.epoch < recipe.epochs and not _out_of_patience(state, recipe):
@@ -113,31 +118,24 @@ def train(
         after_epoch(state)
 
 
-def _fit(
-    state: State,
-    batches: Sequence[Batch],
-    validation: Sequence[Graph],
-    scaling: Scaling,
-    recipe: Recipe,
-    device: str,
-    inputs: Sequence[str],
-) -> None:
-    """A model that is solved for at once counts as the last epoch."""
-    loss = state.model.fit(batches)
-    state.average.load_state_dict(state.model.state_dict())
-    state.epoch, state.step = recipe.epochs, 1
-    row = {"epoch": state.epoch, "loss": loss, "learning_rate": 0.0}
-    _evaluate(state, row, validation, scaling, device, inputs)
+@torch.no_grad()
+def _loss_of(model: nn.Module, batches: Sequence[Batch]) -> float:
+    """Mean of the loss over some batches."""
+    return float(np.mean([_loss(batch.through(model), batch).item() for batch in batches]))
+
+
+def _loss(predicted: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Mean of the labels' weighted squared errors."""
+    weight = batch.weight[batch.labelled]
+    error = predicted[batch.labelled] - batch.target[batch.labelled]
+    return (weight * error * error).sum() / weight.sum()
 
 
 def _step(state: State, batch: Batch, recipe: Recipe, progress: float) -> float:
     """One step of the optimiser; the loss before it."""
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, progress)
-    predicted = batch.through(state.model)
-    weight = batch.weight[batch.labelled]
-    error = predicted[batch.labelled] - batch.target[batch.labelled]
-    loss = (weight * error * error).sum() / weight.sum()
+    loss = _loss(batch.through(state.model), batch)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if recipe.gradient_clip:

@@ -71,6 +71,7 @@ def train_model(
     elements = sorted({int(z) for graph in dataset.graphs for z in np.unique(graph.species)})
     inputs = model_inputs(model)
     _check_inputs(path, model, inputs, dataset)
+    described = _inputs_of(path, inputs, dataset)
     torch.manual_seed(seed)
     network = build_model(model, elements=elements, **options).to(device)
     state = start(network, recipe)
@@ -103,7 +104,7 @@ def train_model(
         data=data_summary(dataset),
         versions=versions(),
         epoch=state.best_epoch,
-        inputs=_inputs_of(inputs, dataset),
+        inputs=described,
     )
     _write_results(output, trained, dataset, state.history, device)
     (output / RESUME).unlink(missing_ok=True)
@@ -126,11 +127,20 @@ def _check_inputs(path: Path, model: str, inputs: Sequence[str], dataset: Datase
                 )
 
 
-def _inputs_of(inputs: Sequence[str], dataset: Dataset) -> dict[str, object]:
+def _inputs_of(path: Path, inputs: Sequence[str], dataset: Dataset) -> dict[str, object]:
     """What prediction needs to compute the same inputs for another structure."""
     if not inputs:
         return {}
     known = dataset.attributes
+    wanted = (
+        fields.POTENTIAL,
+        fields.POTENTIAL_SHA256,
+        fields.INPUT_ELEMENTS,
+        fields.INPUT_VERSIONS,
+    )
+    for name in wanted:
+        if name not in known:
+            raise InputError(f"{path}: its attribute {name!r} is missing; make the graphs again")
     return {
         "names": list(inputs),
         "potential": str(known[fields.POTENTIAL]),

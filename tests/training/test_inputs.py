@@ -1,6 +1,7 @@
 """Models with per-atom inputs, from graphs to predictions."""
 
 import json
+from dataclasses import replace
 
 import ase.io
 import numpy as np
@@ -15,7 +16,7 @@ from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.graphs.building import Describer
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
-from symgnn.models.ridge import LinearFit
+from symgnn.models.ridge import PENALTIES, LinearFit
 from symgnn.structures import write_structure
 from symgnn.training.batches import Batch, as_batch, join, label_scaling
 from symgnn.training.checkpoint import load, load_tensors
@@ -85,16 +86,95 @@ def test_prediction_computes_the_same_inputs(finished, model, tmp_path):
     run("predict", tmp_path / "glass.xyz", "--checkpoint", checkpoint, "-o", tmp_path / "p.xyz")
 
 
+def linear_batch(inputs, target, weight=None):
+    """A batch of atoms that have inputs and labels and no geometry."""
+    nothing = torch.zeros(0)
+    count = torch.arange(len(target))
+    weight = np.ones(len(target)) if weight is None else weight
+    inputs, target, weight = (torch.from_numpy(x).float() for x in (inputs, target, weight))
+    return Batch(nothing, nothing, nothing, target, count, weight, inputs)
+
+
 def test_ridge_is_the_closed_form(graphs, finished):
-    """Against scikit-like normal equations in numpy, on standardised inputs."""
+    """Against normal equations in numpy, on standardised inputs."""
     training = read_graphs(graphs).of_split("train")
     scaling = label_scaling(training)
     batch = join([as_batch(graph, scaling, inputs=["invariants"]) for graph in training])
     x, y = batch.inputs.double().numpy(), batch.target.double().numpy()
     x = (x - x.mean(0)) / np.maximum(x.std(0, ddof=1), 1e-9)
-    weight = np.linalg.solve(x.T @ x + 10.0 * np.eye(x.shape[1]), x.T @ (y - y.mean()))
-    model = load(finished / "ridge" / "checkpoint.pt").model
-    np.testing.assert_allclose(model.linear.weight.numpy(), weight, rtol=1e-6, atol=1e-9)
+    linear = load(finished / "ridge" / "checkpoint.pt").model.linear
+    moments = x.T @ x + float(linear.penalty) * np.eye(x.shape[1])
+    weight = np.linalg.solve(moments, x.T @ (y - y.mean()))
+    np.testing.assert_allclose(linear.weight.numpy(), weight, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize(("glasses", "labels", "inputs"), [(2, 40, 20), (9, 7, 90), (1, 60, 30)])
+def test_the_penalty_predicts_left_out_glasses_best(glasses, labels, inputs):
+    """Against fits to all but each fold's glasses, written out, for unequal weights.
+
+    More glasses than folds share them in turn; of one glass each sixth of the atoms is a fold.
+    """
+    random = np.random.default_rng(1)
+    x, weight = random.normal(size=(glasses * labels, inputs)), random.uniform(0.2, 1.0, 1000)
+    y = x[:, 0] + random.normal(size=len(x))
+    weight = weight[: len(x)]
+    x, y, weight = (array.astype(np.float32).astype(float) for array in (x, y, weight))
+    glass = np.repeat(np.arange(glasses), labels)
+    linear = LinearFit(inputs, level=1e9)  # each glass by itself: centring is all it does
+    linear.solve(
+        [linear_batch(x[glass == k], y[glass == k], weight[glass == k]) for k in range(glasses)]
+    )
+    if glasses == 1:
+        glass = np.arange(60) // 10
+    x = (x - x.mean(0)) / x.std(0, ddof=1)
+    root = np.sqrt(weight)[:, None]
+    for k in np.unique(glass):
+        mine = glass == k
+        for values in (x, y):
+            values[mine] -= np.average(values[mine], axis=0, weights=weight[mine])
+    x, y = root * x, root[:, 0] * y
+    scores = []
+    for penalty in PENALTIES.numpy():
+        error = 0.0
+        for fold in range(6):
+            out = glass % 6 == fold
+            moments = x[~out].T @ x[~out] + penalty * np.eye(inputs)
+            error += ((y[out] - x[out] @ np.linalg.solve(moments, x[~out].T @ y[~out])) ** 2).sum()
+        scores.append(error)
+    assert float(linear.penalty) == PENALTIES[np.argmin(scores)]
+    assert 0 < np.argmin(scores) < len(scores) - 1
+
+
+def test_few_noisy_labels_get_a_large_penalty_and_many_clean_ones_a_small_one():
+    random = np.random.default_rng(2)
+    truth = random.normal(size=300) / 300**0.5
+    penalties = {}
+    for labels, noise in ((100, 3.0), (5000, 0.01)):
+        x = random.normal(size=(labels, 300))
+        linear = LinearFit(300)
+        linear.solve([linear_batch(x, x @ truth + noise * random.normal(size=labels))])
+        penalties[labels] = float(linear.penalty)
+        fresh = random.normal(size=(2000, 300))
+        # labels of such noise say next to nothing: a fit that believed them would be off by 1.7
+        error = linear(torch.from_numpy(fresh)).numpy() - fresh @ truth
+        assert np.sqrt((error**2).mean()) < (1.1 if noise > 1 else 0.01)
+    assert penalties[100] >= 1e3
+    assert penalties[5000] <= 1.0
+
+
+def test_glasses_without_a_label_change_nothing(graphs, finished, tmp_path):
+    dataset = read_graphs(graphs)
+    bare = replace(dataset.graphs[0], name="bare", barrier=np.full(108, np.nan))
+    attributes = {k: v for k, v in dataset.attributes.items() if not k.startswith("format")}
+    path = tmp_path / "graphs.h5"
+    write_graphs(path, [bare, *dataset.graphs], cutoff=4.0, **attributes)
+    for model, rest in (("ridge", []), ("response", SHORT)):
+        run("train", path, "--model", model, "-o", tmp_path / model, *rest)
+        expected, found = (
+            load(folder / model / "checkpoint.pt").model.state_dict()
+            for folder in (finished, tmp_path)
+        )
+        assert all(torch.equal(expected[key], found[key]) for key in expected)
 
 
 def test_graphs_without_the_inputs_are_refused(graphs, tmp_path):
@@ -104,6 +184,9 @@ def test_graphs_without_the_inputs_are_refused(graphs, tmp_path):
     path = tmp_path / "graphs.h5"
     write_graphs(path, dataset.graphs, cutoff=4.0, label="barrier_mean")
     with pytest.raises(InputError, match=r"g0: no inputs 'response'.*--inputs response"):
+        run("train", path, "--model", "response", "-o", tmp_path / "run", *SHORT)
+    write_graphs(path, read_graphs(graphs).graphs, cutoff=4.0, label="barrier_mean")
+    with pytest.raises(InputError, match="attribute 'potential' is missing"):
         run("train", path, "--model", "response", "-o", tmp_path / "run", *SHORT)
     assert not (tmp_path / "run").exists()
 
@@ -161,16 +244,12 @@ def test_levels_of_glasses_do_not_tilt_a_fit_that_knows_of_them():
     random = np.random.default_rng(0)
     batches = []
     for glass in range(3):
-        inputs = torch.from_numpy(random.normal(loc=glass, size=(500, 2))).float()
-        target = inputs[:, 0] - 3.0 * glass
-        nothing = torch.zeros(0)
-        batches.append(
-            Batch(nothing, nothing, nothing, target, torch.arange(500), torch.ones(500), inputs)
-        )
+        inputs = random.normal(loc=glass, size=(500, 2))
+        batches.append(linear_batch(inputs, inputs[:, 0] - 3.0 * glass))
     slopes = {}
     for level in (0.0, 10.0):
-        linear = LinearFit(2, penalty=1e-6, level=level)
-        linear.fit(batches)
+        linear = LinearFit(2, level=level)
+        linear.solve(batches)
         slopes[level] = (linear.weight / linear.deviation).numpy()
     np.testing.assert_allclose(slopes[10.0], [1.0, 0.0], atol=2e-3)
     assert slopes[0.0][0] < 0.7
