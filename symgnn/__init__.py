@@ -3,12 +3,14 @@
 __version__ = "0.1.0"
 
 
-def load(checkpoint, device: str = "cpu"):
+def load(checkpoint, device: str = "cpu", potential=None):
     """Load a trained model; `symgnn.load(checkpoint).predict(atoms)` gives barriers in eV.
 
     Args:
         checkpoint: path of the checkpoint.pt of a training run, or several paths: an ensemble.
         device: `cpu` or `cuda`.
+        potential: file of the potential of a model's per-atom inputs, for one that does not come
+            with the program.
 
     Returns:
         A `symgnn.training.prediction.Predictor`.
@@ -18,4 +20,4 @@ def load(checkpoint, device: str = "cpu"):
     """
     from symgnn.training.prediction import load_predictor  # torch is slow to import
 
-    return load_predictor(checkpoint, device)
+    return load_predictor(checkpoint, device, potential)

@@ -48,7 +48,7 @@ def build_graphs(
         patterns: names or patterns of the glasses of each part; all empty for automatic.
         seed: of the automatic split.
         output: graphs.h5.
-        inputs: per-atom inputs of models to add, by the names in symgnn.descriptors.registry.
+        inputs: per-atom inputs of models to add, see `Describer`.
         potential: name or file; what the inputs are computed with.
 
     Raises:
@@ -87,7 +87,7 @@ class Describer:
     """Adds per-atom inputs to graphs.
 
     Args:
-        inputs: names in symgnn.descriptors.registry.
+        inputs: names in symgnn.descriptors.registry; `none` alone is the same as no name.
         potential: name or file.
         structures: all of the dataset, whose elements order the columns.
 
@@ -96,10 +96,12 @@ class Describer:
     """
 
     def __init__(self, inputs: Sequence[str], potential: str, structures: Iterable[Atoms]):
-        self._inputs = list(inputs)
+        self._inputs = [] if list(inputs) == ["none"] else list(inputs)
         for name in self._inputs:
             if name not in DESCRIPTORS:
-                raise InputError(f"--inputs: {name!r}: must be one of {', '.join(DESCRIPTORS)}")
+                raise InputError(
+                    f"--inputs: {name!r}: must be one of {', '.join(DESCRIPTORS)}, none"
+                )
         self.attributes: dict[str, object] = {}
         if not self._inputs:
             return
@@ -198,7 +200,7 @@ def import_published(
         test: likewise.
         seed: of the automatic choice.
         output: graphs.h5.
-        inputs: per-atom inputs of models to add.
+        inputs: per-atom inputs of models to add, see `Describer`.
         potential: what they are computed with.
 
     Returns:
@@ -224,7 +226,7 @@ def import_published(
     describer = Describer(inputs, potential, structures)
     for graph in graphs:
         graph.split = parts[graph.name]
-    if inputs:
+    if describer.attributes:
         with Progress("inputs", len(graphs)) as progress:
             for graph in graphs:
                 describer.describe(graph)

@@ -25,7 +25,8 @@ def graphs(
     test: list[str] = typer.Option([], help="Glasses to test on."),
     seed: int = typer.Option(0, help="Of the automatic split (used when no split is named)."),
     inputs: list[str] = typer.Option(
-        [], help="Per-atom inputs to add: response and invariants (models response and ridge)."
+        [],
+        help="Per-atom inputs to add: response and invariants (models response and ridge); none.",
     ),
     potential: str = typer.Option("", help="Name or file; what the inputs are computed with."),
     threads: int = typer.Option(
@@ -103,7 +104,7 @@ def import_published(
         test=test,
         seed=seed,
         output=output,
-        inputs=[] if inputs == ["none"] else inputs,
+        inputs=inputs,
         potential=potential,
     )
     for kinship in found:

@@ -161,6 +161,9 @@ def predict(
     elements: str = typer.Option(
         "", help="Elements of LAMMPS types where the file has none, e.g. Cu,Zr."
     ),
+    potential: str = typer.Option(
+        "", help="Potential of the model's per-atom inputs, where it was a file: name or file."
+    ),
     device: str = DEVICE,
     threads: int = THREADS,
 ) -> None:
@@ -176,7 +179,7 @@ def predict(
     from symgnn.training.prediction import load_predictor
     from symgnn.training.prediction_files import predict_file
 
-    predictor = load_predictor(checkpoint, _use(device, threads))
+    predictor = load_predictor(checkpoint, _use(device, threads), potential)
     symbols = [symbol.strip() for symbol in elements.split(",") if symbol.strip()]
     for path in structures:
         target = output if len(structures) == 1 else output / f"{path.stem}.xyz"

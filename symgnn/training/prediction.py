@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +27,27 @@ class Predictor:
     Args:
         members: from `symgnn.training.checkpoint.load`, of one cutoff and the same elements.
         device: `cpu` or `cuda`.
+        potential: name or file of the one that per-atom inputs are computed with; where it is not
+            given it is found by the name that the members know.
 
     Raises:
-        InputError: the members differ in cutoff or elements.
+        InputError: the members differ in cutoff or elements, or their potential is not the one
+            that is found.
     """
 
-    def __init__(self, members: Sequence[Trained], device: str = "cpu"):
+    def __init__(
+        self, members: Sequence[Trained], device: str = "cpu", potential: Path | str | None = None
+    ):
         first = members[0]
         for other in members[1:]:
             if (other.cutoff, other.elements) != (first.cutoff, first.elements):
                 raise InputError("checkpoint: the models differ in cutoff or elements")
         self.members = list(members)
         self._device = device
+        given = find_potential(potential) if potential else None
+        self._potentials = [
+            _known_potential(member, given) if member.inputs else None for member in members
+        ]
         for member in members:
             member.model.to(device)
 
@@ -71,30 +81,23 @@ class Predictor:
             for array in (atoms.numbers.astype(np.int64), edge_index, edge_vector)
         ]
         del edge_index, edge_vector
-        found, described = [], {}
-        for member in self.members:
-            extra = self._inputs(member, atoms, described)
-            standardised = member.model(*tensors, *extra).double().cpu().numpy()
-            found.append(member.scaling.barrier(standardised))
-        return np.stack(found)
 
-    def _inputs(
-        self, member: Trained, atoms: Atoms, described: dict[str, torch.Tensor]
-    ) -> list[torch.Tensor]:
-        """The per-atom inputs of a model, at most one tensor; `described` keeps what was made."""
-        if not member.inputs:
-            return []
-        potential = _known_potential(member)
-        for name in member.inputs["names"]:
-            key = f"{name} {potential.sha256} {member.inputs['elements']}"
-            if key not in described:
-                values = describe(name, atoms, potential, member.inputs["elements"])
-                described[key] = torch.from_numpy(values).to(self._device)
-        tensors = [
-            described[f"{name} {potential.sha256} {member.inputs['elements']}"]
-            for name in member.inputs["names"]
-        ]
-        return [torch.cat(tensors, dim=1)]
+        @cache
+        def described(name: str, potential: Potential, elements: tuple[int, ...]) -> torch.Tensor:
+            values = describe(name, atoms, potential, elements)
+            return torch.from_numpy(values).to(self._device)
+
+        found = []
+        for member, potential in zip(self.members, self._potentials, strict=True):
+            known = member.inputs
+            parts = [
+                described(name, potential, tuple(known["elements"]))
+                for name in known.get("names", ())
+            ]
+            inputs = [torch.cat(parts, dim=1)] if parts else []
+            standardised = member.model(*tensors, *inputs)
+            found.append(member.scaling.barrier(standardised.double().cpu().numpy()))
+        return np.stack(found)
 
     def error(self, members: np.ndarray) -> np.ndarray | None:
         """Standard error of each atom's barrier, (atoms,), eV; None without validation glasses.
@@ -142,35 +145,49 @@ class Predictor:
                 )
 
 
-def _known_potential(member: Trained) -> Potential:
+def _known_potential(member: Trained, given: Potential | None) -> Potential:
     """The potential that a model's inputs are computed with.
 
     Raises:
-        InputError: it is not here, or it is another one of the same name, or this program computes
-            the inputs in another way.
+        InputError: it is not here, or it is another one, or this program computes the inputs in
+            another way.
     """
     name = str(member.inputs["potential"])
-    potential = find_potential(name)
-    if potential.sha256 != member.inputs["potential_sha256"]:
-        raise InputError(f"checkpoint: potential {name}: it is not the one that the model knows")
+    if given is None:
+        try:
+            given = find_potential(name)
+        except InputError as error:
+            raise InputError(
+                f"checkpoint: {error}; give the potential's file with --potential"
+            ) from None
+    if given.sha256 != member.inputs["potential_sha256"]:
+        raise InputError(
+            f"checkpoint: potential {name}: the model knows sha256 "
+            f"{member.inputs['potential_sha256'][:12]}..., {given.path} has {given.sha256[:12]}..."
+        )
     for one, version in member.inputs["versions"].items():
         if one in member.inputs["names"] and version != input_version(one):
             raise InputError(
                 f"checkpoint: inputs {one!r}: the model knows version {version} of them, this "
                 f"program computes version {input_version(one)}; train it again"
             )
-    return potential
+    return given
 
 
-def load_predictor(checkpoint: Path | str | Sequence[Path | str], device: str = "cpu") -> Predictor:
+def load_predictor(
+    checkpoint: Path | str | Sequence[Path | str],
+    device: str = "cpu",
+    potential: Path | str | None = None,
+) -> Predictor:
     """Load one checkpoint, or several as an ensemble.
 
     Args:
         checkpoint: checkpoint.pt of a training run, or a sequence of them.
         device: `cpu` or `cuda`.
+        potential: see `Predictor`.
 
     Raises:
         InputError: not a checkpoint that this program can use.
     """
     paths = [checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint)
-    return Predictor([load(path) for path in paths], device)
+    return Predictor([load(path) for path in paths], device, potential)

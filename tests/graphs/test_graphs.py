@@ -1,6 +1,7 @@
 """Building graphs from glasses and events, and the file they live in."""
 
 import h5py
+import numba
 import numpy as np
 import pytest
 from ase import Atoms
@@ -14,6 +15,7 @@ from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import edges, glass_graph
 from symgnn.graphs.splits import automatic_split, named_split
 from symgnn.structures import read_structure, structure_hash, write_structure
+from symgnn.threads import use_threads
 
 
 def random_glass(seed, atoms=24, side=8.0):
@@ -72,6 +74,29 @@ def test_command_matches_events_by_structure_and_not_by_order(glasses, tmp_path)
         shift = image @ np.linalg.inv(graph.cell)
         np.testing.assert_allclose(shift, shift.round(), atol=1e-6)  # float32 over 8 Å
         assert (np.diff(i) >= 0).all()
+
+
+def test_threads_change_no_input_and_none_is_no_input(tmp_path):
+    """Of 192 atoms, which are two blocks of work."""
+    atoms = random_glass(0, atoms=24).repeat(2)
+    write_structure(tmp_path / "g.xyz", atoms)
+    atoms = read_structure(tmp_path / "g.xyz")
+    write_events(tmp_path / "e.h5", atoms, np.ones(len(atoms)), np.ones(len(atoms), dtype=int))
+    words = (tmp_path / "g.xyz", "--events", tmp_path / "e.h5", "--potential", "Cu-Zr-2009")
+    names, found = ("response", "invariants"), {}
+    for threads in (1, 2):
+        output = tmp_path / f"{threads}.h5"
+        inputs = [word for name in names for word in ("--inputs", name)]
+        assert run(*words, *inputs, "--threads", threads, "-o", output).exception is None
+        found[threads] = read_graphs(output).graphs[0].inputs
+        assert numba.get_num_threads() == min(threads, numba.config.NUMBA_NUM_THREADS)
+    use_threads(0)
+    for name in names:
+        np.testing.assert_array_equal(found[1][name], found[2][name])
+    assert run(*words, "--inputs", "none", "-o", tmp_path / "bare.h5").exception is None
+    bare = read_graphs(tmp_path / "bare.h5")
+    assert bare.graphs[0].inputs == {}
+    assert fields.POTENTIAL not in bare.attributes
 
 
 def test_same_input_gives_the_same_bytes(glasses, tmp_path):

@@ -10,9 +10,11 @@ from typer.testing import CliRunner
 
 from symgnn import fields
 from symgnn.cli import app
+from symgnn.descriptors.registry import input_size
 from symgnn.errors import InputError
 from symgnn.graphs.dataset import read_graphs
 from symgnn.graphs.published import read_pickle
+from symgnn.models.inputs import MODEL_INPUTS
 
 
 def made_up(seed, strain=(0.0, 0.0, 0.0), noise=0.0, atoms=200):
@@ -46,8 +48,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(*arguments):
-    result = CliRunner().invoke(app, ["import-published", *map(str, arguments), "--inputs", "none"])
+def run(*arguments, inputs=("--inputs", "none")):
+    result = CliRunner().invoke(app, ["import-published", *map(str, arguments), *inputs])
     if result.exception is not None:
         raise result.exception
     return result.output
@@ -92,6 +94,17 @@ def test_grouped_split_moves_whole_groups(folder, tmp_path):
     }
     with pytest.raises(InputError, match="a copy of it is in"):
         run(folder, "--split", "grouped", "--test", "train1", "--validation", "train0", "-o", path)
+
+
+def test_all_inputs_are_imported_by_default(tmp_path):
+    """So that the models response and ridge need no further option."""
+    (tmp_path / "train0.pickle").write_bytes(pickle.dumps(made_up(0)))
+    run(tmp_path, "-o", tmp_path / "graphs.h5", inputs=())
+    (graph,) = (dataset := read_graphs(tmp_path / "graphs.h5")).graphs
+    assert dataset.attributes[fields.POTENTIAL] == "Cu-Zr-2009"
+    for model in MODEL_INPUTS:
+        for name in MODEL_INPUTS[model]:
+            assert graph.inputs[name].shape == (200, input_size(name, 2))
 
 
 def test_a_pickle_that_would_run_code_is_refused(tmp_path):

@@ -1,6 +1,8 @@
 """Models with per-atom inputs, from graphs to predictions."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import ase.io
@@ -17,6 +19,7 @@ from symgnn.graphs.building import Describer
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
 from symgnn.models.ridge import PENALTIES, LinearFit
+from symgnn.potentials import find_potential
 from symgnn.structures import write_structure
 from symgnn.training.batches import Batch, as_batch, join, label_scaling
 from symgnn.training.checkpoint import load, load_tensors
@@ -195,8 +198,45 @@ def test_another_potential_of_the_same_name_is_refused(finished, tmp_path):
     content = load_tensors(finished / "ridge" / "checkpoint.pt")
     content["inputs"] = json.dumps(json.loads(content["inputs"]) | {"potential_sha256": "0" * 64})
     torch.save(content, tmp_path / "checkpoint.pt")
-    with pytest.raises(InputError, match="Cu-Zr-2009: it is not the one that the model knows"):
+    with pytest.raises(
+        InputError, match=r"Cu-Zr-2009: the model knows sha256 000000000000\.\.\., "
+    ):
         symgnn.load(tmp_path / "checkpoint.pt").predict(shaken(0))
+
+
+def test_a_potential_that_was_a_file_is_given_again(graphs, tmp_path):
+    """Also one whose name is taken: a file of another content is refused with exit code 2."""
+    own, other = tmp_path / "own.eam.fs", tmp_path / "other.eam.fs"
+    text = find_potential("Cu-Zr-2009").path.read_text()
+    own.write_text("a copy of\n" + text.split("\n", 1)[1])
+    other.write_text("another copy of\n" + text.split("\n", 1)[1])
+    dataset = read_graphs(graphs)
+    describer = Describer(["invariants"], str(own), [shaken(0)])
+    path, folder = tmp_path / "graphs.h5", tmp_path / "run"
+    write_graphs(path, dataset.graphs, cutoff=4.0, label="barrier_mean", **describer.attributes)
+    run("train", path, "--model", "ridge", "-o", folder)
+    checkpoint = folder / "checkpoint.pt"
+    write_structure(tmp_path / "glass.xyz", shaken(4))
+    words = (
+        "predict",
+        tmp_path / "glass.xyz",
+        "--checkpoint",
+        checkpoint,
+        "-o",
+        tmp_path / "p.xyz",
+    )
+    with pytest.raises(InputError, match=r"own\.eam\.fs: no such potential.*with --potential"):
+        run(*words)
+    run(*words, "--potential", own)
+    written = ase.io.read(tmp_path / "p.xyz").arrays["barrier"]
+    np.testing.assert_allclose(written, read_run(folder).predicted["test"]["g4"], atol=2e-5)
+    (tmp_path / "p.xyz").unlink()
+    command = [sys.executable, "-m", "symgnn.cli", *map(str, words), "--potential", str(other)]
+    failed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("symgnn: error: checkpoint: potential own.eam.fs: the model")
+    assert len(failed.stderr.splitlines()) == 1
+    assert not (tmp_path / "p.xyz").exists()
 
 
 def test_models_with_inputs_are_not_explained(finished, tmp_path):
