@@ -5,23 +5,27 @@
 FOLDER holds train0.pickle ... train6.pickle. Each fold trains on all other groups, with no
 validation glass (the last epoch counts), and tests on its group. What follows `--` goes to `symgnn
 train`. Per-atom inputs are computed once for all folds and models. A finished run is kept and an
-unfinished one resumed, so the command can be stopped and given again. Prints Pearson's
-correlation of each graph, the mean over seeds and that of the ensemble, and the correlation over
-all graphs of the folds together; beside them a ridge regression on the same split, ours and the
-reference that was measured on these graphs.
+unfinished one resumed, so the command can be stopped and given again.
+
+Prints a row for each left-out graph, for their mean and for all their atoms together. Of the model,
+whose seeds are an ensemble, and of our ridge regression on the same split: Pearson's r, the mean
+absolute error (eV), Spearman's rank r and the area under the curve for the softest 5 %. Beside them
+the error of the training labels' mean, the r of a reference that was measured on these graphs, and
+how far the seeds' r spread.
 """
 
 import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.training.evaluation import Run, read_run
-from symgnn.training.metrics import pearson
+from symgnn.training.metrics import METRICS, metrics, pearson
 
 GROUPS = ("train0", "train2", "train3", "train4", "train5")
 KIN = {"train0": ["train1"], "train5": ["train6"]}  # copies that a fold takes along
@@ -83,6 +87,22 @@ def seconds(run: Path) -> float:
     return float(path.read_text()) if path.exists() else float("nan")
 
 
+def figures(computed: np.ndarray, predicted: Sequence[np.ndarray]) -> list[float]:
+    """Metrics of the model and of the ridge regression, and the error of a constant.
+
+    Args:
+        computed: (atoms,), eV.
+        predicted: (atoms,) of the model, the ridge regression and the constant.
+    """
+    of_model, of_ridge, of_constant = (metrics(computed, one) for one in predicted)
+    return [*of_model.values(), *of_ridge.values(), of_constant["mae"]]
+
+
+def row(name: str, numbers: Sequence[float]) -> str:
+    """A row of the table."""
+    return f"| {name} | " + " | ".join("" if np.isnan(x) else f"{x:.3f}" for x in numbers) + " |"
+
+
 def main() -> None:
     """Run all folds and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -97,30 +117,29 @@ def main() -> None:
         arguments = arguments[: arguments.index("--")]
     options = parser.parse_args(arguments)
     graphs = all_graphs(options.folder, options.output)
-    print("graph    mean over seeds   ensemble   our ridge   reference ridge   s a run", flush=True)
-    everything: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+    columns = [f"{who} {key}" for who in (options.model, "ridge") for key in METRICS]
+    columns += ["constant mae", "reference r", "spread over seeds", "s a run"]
+    print("| left out | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1), flush=True)
+    rows, everything = [], []
     for group in options.groups:
         fold = fold_graphs(graphs, options.output, group)
         ridge = run_fold(fold, options.output, group, "ridge", 0, [])
         seeds = range(options.seeds)
         runs = [run_fold(fold, options.output, group, options.model, seed, rest) for seed in seeds]
         folder = options.output / options.model / group
-        spent = np.mean([seconds(folder / f"seed-{seed}") for seed in seeds])
+        spent = float(np.mean([seconds(folder / f"seed-{seed}") for seed in seeds]))
+        level = np.concatenate(list(runs[0].computed["train"].values())).mean()
         for name, computed in sorted(runs[0].computed["test"].items()):
-            predicted = [run.predicted["test"][name] for run in runs]
-            single = [pearson(computed, one) for one in predicted]
-            together, linear = np.mean(predicted, axis=0), ridge.predicted["test"][name]
-            everything[name] = computed, together, linear
-            print(
-                f"{name}   {np.mean(single):.3f} ± {np.std(single):.3f}     "
-                f"{pearson(computed, together):.3f}      {pearson(computed, linear):.3f}"
-                f"       {REFERENCE[name]:.3f}             {spent:.0f}",
-                flush=True,
-            )
-    computed, together, linear = (
-        np.concatenate(parts) for parts in zip(*everything.values(), strict=True)
-    )
-    print(f"all together: {pearson(computed, together):.3f}, ridge {pearson(computed, linear):.3f}")
+            each = [run.predicted["test"][name] for run in runs]
+            spread = float(np.std([pearson(computed, one) for one in each]))
+            constant = np.full(len(computed), level)
+            predicted = (np.mean(each, axis=0), ridge.predicted["test"][name], constant)
+            everything.append((computed, *predicted))
+            rows.append([*figures(computed, predicted), REFERENCE[name], spread, spent])
+            print(row(name, rows[-1]), flush=True)
+    print(row(f"mean of the {len(rows)}", np.mean(rows, axis=0)))
+    computed, *predicted = (np.concatenate(parts) for parts in zip(*everything, strict=True))
+    print(row("all atoms together", figures(computed, predicted)))
 
 
 if __name__ == "__main__":
