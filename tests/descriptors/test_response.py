@@ -39,7 +39,7 @@ def relaxed(cuzr):
 
 
 def test_energies_and_stress_are_those_of_lammps(relaxed, cuzr):
-    # The tables are the file's on coarser knots: 1e-6 eV an atom, as issue and docs state.
+    # The tables are the file's on coarser knots: energies agree to 1e-6 eV an atom.
     shaken = relaxed.copy()
     shaken.positions += np.random.default_rng(1).normal(scale=0.1, size=(len(shaken), 3))
     found = mechanics_of(shaken, species_of(shaken, cuzr), splines(cuzr))

@@ -18,6 +18,7 @@ from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.graphs.building import Describer
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
+from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.models.ridge import PENALTIES, LinearFit
 from symgnn.potentials import find_potential
 from symgnn.structures import write_structure
@@ -77,6 +78,32 @@ def test_models_learn_what_their_inputs_say(finished, model):
         part["test"].values() for part in (found.computed, found.predicted)
     )
     assert pearson(computed, predicted) > 0.95
+
+
+def test_the_network_of_response_learns_what_a_line_cannot(graphs, tmp_path):
+    """How far an atom's energy is from its element's mean, which has no slope."""
+    dataset = read_graphs(graphs)
+    for graph in dataset.graphs:
+        graph.barrier = np.empty(108)
+        for number in (29, 40):
+            energy = graph.inputs["response"][graph.species == number, 0].astype(float)
+            far = (energy - energy.mean()) / energy.std()
+            graph.barrier[graph.species == number] = np.abs(far)
+    attributes = {k: v for k, v in dataset.attributes.items() if not k.startswith("format")}
+    write_graphs(tmp_path / "graphs.h5", dataset.graphs, cutoff=4.0, **attributes)
+    words = ("--epochs", 60, "--learning-rate", 0.01, "--width", 32, "--threads", 1)
+    run("train", tmp_path / "graphs.h5", "--model", "response", "-o", tmp_path / "run", *words)
+    (computed,), (predicted,) = (
+        part["test"].values()
+        for part in (
+            getattr(read_run(tmp_path / "run"), kind) for kind in ("computed", "predicted")
+        )
+    )
+    linear = load(tmp_path / "run" / "checkpoint.pt").model.linear
+    inputs = np.hstack([dataset.graphs[-1].inputs[name] for name in MODEL_INPUTS["response"]])
+    alone = linear(torch.from_numpy(inputs)).numpy()
+    assert pearson(computed, alone) < 0.4  # 0.29
+    assert pearson(computed, predicted) > 0.5  # 0.60; 108 atoms
 
 
 @pytest.mark.parametrize("model", ["response", "ridge"])
