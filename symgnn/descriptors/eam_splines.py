@@ -19,9 +19,9 @@ class Splines(NamedTuple):
         step: spacing of the knots of the pair functions, Å.
         elements: E.
         knots: n.
-        rows: (E * E * n * 12,): for an atom of element a with a neighbour of element b, interval m
-            begins at 12 ((a E + b) n + m): r φ(r) in eV·Å, the density at the atom, the density at
-            the neighbour.
+        rows: (E * E * n * 12 + 4,): for an atom of element a with a neighbour of element b,
+            interval m begins at 12 ((a E + b) n + m): r φ(r) in eV·Å, the density at the atom, the
+            density at the neighbour.
         density_step: spacing of the knots of the embedding functions.
         embedding: (E, n_ρ, 4), eV.
     """
@@ -76,8 +76,8 @@ def embed(splines, element, density):
 
 
 @njit(cache=True, parallel=True)
-def mechanics(places, species, splines, most, density, energy, virial):
-    """Fill density, energy (eV) and virial (eV) of every atom of a structure.
+def mechanics(places, species, splines, most, density, energy, force, virial):
+    """Fill density, energy (eV), force (eV/Å) and virial (eV) of every atom of a structure.
 
     The energy of a pair and its virial are shared in halves, as LAMMPS does. `virial` is
     (atoms, 3, 3), minus the stress times the atom's volume: positive under compression.
@@ -106,6 +106,7 @@ def mechanics(places, species, splines, most, density, energy, virial):
             i = who[0]
             a = species[i]
             mine = embed(splines, a, density[i])[1]
+            force[i, :] = 0.0
             virial[i, :, :] = 0.0
             for k in range(1, count):
                 r = np.sqrt(where[k, 0] ** 2 + where[k, 1] ** 2 + where[k, 2] ** 2)
@@ -116,5 +117,6 @@ def mechanics(places, species, splines, most, density, energy, virial):
                 slope += mine * pair_function(splines, a, b, 1, x)[1] / h
                 slope += theirs * pair_function(splines, a, b, 2, x)[1] / h
                 for u in range(3):
+                    force[i, u] += slope * where[k, u] / r
                     for v in range(3):
                         virial[i, u, v] -= 0.5 * slope * where[k, u] * where[k, v] / r

@@ -6,20 +6,21 @@ energy and stress; each also averaged over the neighbours (E. Boattini et al.,
 doi:10.1103/PhysRevLett.127.088007).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
-from scipy.sparse import csr_matrix
-from scipy.special import sph_harm_y
 
+from symgnn.descriptors.averages import average_around
+from symgnn.descriptors.invariants_kernel import densities_and_spectra
 from symgnn.descriptors.potential import mechanics_of, species_of, splines, stress_invariants
-from symgnn.neighbors import Pairs, pairs
+from symgnn.neighbors import linked_cells, most_near
 from symgnn.potentials import Potential
 
 CUTOFF = 8.0  # Å
 CENTRES = np.arange(2.0, CUTOFF + 0.01, 0.25)  # Å, of Gaussians of that width in the distance
-SHELLS = ((2.0, 3.6), (3.6, 5.2), (5.2, 6.6), (6.6, CUTOFF))  # Å
+SHELLS = np.array([2.0, 3.6, 5.2, 6.6, CUTOFF])  # Å, where the shells begin and end
 DEGREES = range(2, 9)
 AVERAGED_TO = (3.6, 5.0, 7.0)  # Å
 VERSION = 1  # of these numbers; a model trained on others is refused
@@ -27,7 +28,7 @@ VERSION = 1  # of these numbers; a model trained on others is refused
 
 def size(elements: int) -> int:
     """Number of invariants for so many elements."""
-    own = elements * (len(CENTRES) + len(SHELLS) * len(DEGREES)) + 3
+    own = elements * (len(CENTRES) + (len(SHELLS) - 1) * len(DEGREES)) + 3
     return own * (1 + len(AVERAGED_TO)) + elements
 
 
@@ -43,60 +44,35 @@ def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.
         potential: an EAM potential, for energy and stress.
         elements: atomic numbers, in the order of the columns.
     """
-    found = pairs(atoms.positions, atoms.cell.array, CUTOFF)
-    length = np.linalg.norm(found.vector, axis=1)
-    kind = atoms.numbers[found.target]
-    columns = []
-    for element in elements:
-        of_element = kind == element
-        columns.append(_radial(found.source[of_element], length[of_element], len(atoms)))
-        columns.append(_angular(found, length, of_element, len(atoms)))
+    kind = np.argmax(atoms.numbers[:, None] == np.asarray(elements), axis=1)
+    places = linked_cells(atoms.positions, atoms.cell.array, CUTOFF)
+    most = most_near(places, CUTOFF)
+    spectra = (len(SHELLS) - 1) * len(DEGREES)
+    found = np.empty((len(atoms), len(elements), len(CENTRES) + spectra))
+    densities_and_spectra(
+        places, kind, CUTOFF, CENTRES, SHELLS, DEGREES[0], _normalisation(), most, found
+    )
     table = splines(potential)
     stated = mechanics_of(atoms, species_of(atoms, potential), table)
-    columns += [stated.energy[:, None], stress_invariants(stated.virial)]
-    own = np.concatenate(columns, axis=1)
-    averaged = [_mean_around(own, found, length, radius) for radius in AVERAGED_TO]
+    stress = stress_invariants(stated.virial)
+    own = np.hstack([found.reshape(len(atoms), -1), stated.energy[:, None], stress])
+    means = np.empty((len(atoms), own.shape[1] * len(AVERAGED_TO)))
+    all_together = np.zeros(len(AVERAGED_TO), dtype=bool)
+    radii = np.array(AVERAGED_TO)
+    average_around(places, kind, own, radii, all_together, len(elements), most, means)
     which = (atoms.numbers[:, None] == np.asarray(elements)).astype(np.float64)
-    return np.concatenate([own, *averaged, which], axis=1).astype(np.float32)
+    return np.hstack([own, means, which]).astype(np.float32)
 
 
-def _radial(source: np.ndarray, length: np.ndarray, atoms: int) -> np.ndarray:
-    """Neighbours counted by a Gaussian around each centre, (atoms, centres)."""
-    width = CENTRES[1] - CENTRES[0]
-    return np.stack(
-        [
-            np.bincount(source, np.exp(-0.5 * ((length - centre) / width) ** 2), atoms)
-            for centre in CENTRES
-        ],
-        axis=1,
-    )
+def _normalisation() -> np.ndarray:
+    """Factors of the spherical harmonics of l and m, (l, m), up to the last of `DEGREES`.
 
-
-def _angular(found: Pairs, length: np.ndarray, chosen: np.ndarray, atoms: int) -> np.ndarray:
-    """Length of each degree's mean spherical harmonics in each shell, (atoms, shells * degrees)."""
-    columns = []
-    for inner, outer in SHELLS:
-        inside = chosen & (length > inner) & (length <= outer)
-        source, vector = found.source[inside], found.vector[inside]
-        polar = np.arccos(np.clip(vector[:, 2] / length[inside], -1.0, 1.0))
-        azimuth = np.arctan2(vector[:, 1], vector[:, 0])
-        count = np.maximum(np.bincount(source, minlength=atoms), 1)
-        for degree in DEGREES:
-            power = np.zeros(atoms)
-            for order in range(degree + 1):
-                harmonic = sph_harm_y(degree, order, polar, azimuth)
-                real = np.bincount(source, harmonic.real, atoms)
-                imaginary = np.bincount(source, harmonic.imag, atoms)
-                power += (1 if order == 0 else 2) * (real**2 + imaginary**2)
-            columns.append(np.sqrt(power) / count)
-    return np.stack(columns, axis=1)
-
-
-def _mean_around(values: np.ndarray, found: Pairs, length: np.ndarray, radius: float) -> np.ndarray:
-    """Mean of the atoms nearer than a radius to each atom, itself included."""
-    near = length < radius
-    atoms = len(values)
-    ones = np.ones(int(near.sum()))
-    sums = csr_matrix((ones, (found.source[near], found.target[near])), shape=(atoms, atoms))
-    count = 1.0 + np.bincount(found.source[near], minlength=atoms)
-    return (values + sums @ values) / count[:, None]
+    sqrt((2 l + 1) / 4 π (l - m)! / (l + m)!); the sign (-1)^m does not matter for power spectra.
+    """
+    size = DEGREES[-1] + 1
+    factors = np.zeros((size, size))
+    for degree in range(size):
+        for m in range(degree + 1):
+            ratio = math.factorial(degree - m) / math.factorial(degree + m)
+            factors[degree, m] = math.sqrt((2 * degree + 1) / (4 * math.pi) * ratio)
+    return factors

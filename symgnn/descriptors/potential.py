@@ -26,11 +26,13 @@ class Mechanics:
     Attributes:
         density: (atoms,), electron density, in the potential's unit.
         energy: (atoms,), eV.
+        force: (atoms, 3), eV/Å.
         virial: (atoms, 3, 3), eV, minus the stress times the atom's volume.
     """
 
     density: np.ndarray
     energy: np.ndarray
+    force: np.ndarray
     virial: np.ndarray
 
 
@@ -59,7 +61,7 @@ def splines(potential: Potential) -> Splines:
         step=float(new[1]),
         elements=len(density),
         knots=KNOTS,
-        rows=np.ascontiguousarray(rows).ravel(),
+        rows=np.append(rows.ravel(), np.zeros(4)),  # so that eight numbers can be read from any
         density_step=float(tables.density_step),
         embedding=np.ascontiguousarray(tables.embedding),
     )
@@ -85,15 +87,17 @@ def species_of(atoms: Atoms, potential: Potential) -> np.ndarray:
 
 
 def mechanics_of(atoms: Atoms, species: np.ndarray, table: Splines) -> Mechanics:
-    """Density, energy and virial of every atom of a periodic structure."""
+    """Density, energy, force and virial of every atom of a periodic structure."""
     places = linked_cells(atoms.positions, atoms.cell.array, table.cutoff)
     found = Mechanics(
         density=np.zeros(len(atoms)),
         energy=np.zeros(len(atoms)),
+        force=np.zeros((len(atoms), 3)),
         virial=np.zeros((len(atoms), 3, 3)),
     )
     most = most_near(places, table.cutoff)
-    mechanics(places, species, table, most, found.density, found.energy, found.virial)
+    out = found.density, found.energy, found.force, found.virial
+    mechanics(places, species, table, most, *out)
     return found
 
 

@@ -26,19 +26,26 @@ from threadpoolctl import threadpool_limits
 
 from symgnn.descriptors.averages import average_around
 from symgnn.descriptors.eam_splines import Splines
-from symgnn.descriptors.potential import mechanics_of, species_of, splines, stress_invariants
-from symgnn.descriptors.region import SKIN
+from symgnn.descriptors.hessian import hessian_blocks
+from symgnn.descriptors.potential import (
+    Mechanics,
+    mechanics_of,
+    species_of,
+    splines,
+    stress_invariants,
+)
 from symgnn.descriptors.response_kernel import push_softly
 from symgnn.neighbors import linked_cells, most_near
 from symgnn.potentials import Potential
 
 RADIUS = 5.0  # Å, of the region: some 33 atoms
+LISTED = 6.8  # Å, pairs nearer than this are followed exactly, see `symgnn.descriptors.region`
 DIRECTIONS = 3  # softest answers that are followed
 STEPS = 8
 STRIDE = 0.2  # Å, of all atoms' displacements together
 KEPT = slice(1, None, 2)  # steps whose energies and forces are inputs
 RELAXATIONS = 1  # Newton steps of the other coordinates at each step, after its energy is taken
-VERSION = 1  # of these numbers; a model trained on others is refused
+VERSION = 2  # of these numbers; a model trained on others is refused
 # Radii of the means around an atom, Å, and whether each element is averaged by itself.
 AVERAGED_TO = ((3.6, False), (3.6, True), (5.0, False), (5.5, True), (7.0, False), (9.0, False))
 ENERGY_RANGE = (0.02, 20.0)  # eV, of the energies on the way
@@ -69,6 +76,7 @@ def response_of(
     potential: Potential,
     *,
     radius: float = RADIUS,
+    listed: float = LISTED,
     directions: int = DIRECTIONS,
     steps: int = STEPS,
     stride: float = STRIDE,
@@ -80,6 +88,8 @@ def response_of(
         atoms: a periodic structure, at a minimum of the energy.
         potential: an EAM potential.
         radius: of the region that moves, Å.
+        listed: pairs nearer than this at the start are followed exactly, the others to second
+            order, Å.
         directions: how many of the three softest answers are followed.
         steps: number of steps along each way.
         stride: length of a step, Å.
@@ -93,13 +103,13 @@ def response_of(
     if not (1 <= directions <= 3 and relaxations >= 1):
         raise ValueError(f"{directions} directions, {relaxations} relaxations: 1 to 3, at least 1")
     table, species = splines(potential), species_of(atoms, potential)
-    density = mechanics_of(atoms, species, table).density
     return _pushed(
         atoms,
         table,
         species,
-        density,
+        mechanics_of(atoms, species, table),
         radius=radius,
+        listed=listed,
         directions=directions,
         steps=steps,
         stride=stride,
@@ -111,21 +121,36 @@ def _pushed(
     atoms: Atoms,
     table: Splines,
     species: np.ndarray,
-    density: np.ndarray,
+    known: Mechanics,
     *,
     radius: float,
+    listed: float,
     directions: int,
     steps: int,
     stride: float,
     relaxations: int,
 ) -> Response:
-    outer = radius + table.cutoff + SKIN
-    places = linked_cells(atoms.positions, atoms.cell.array, outer, finer=2)
-    most = most_near(places, outer)
+    positions, cell = atoms.positions, atoms.cell.array
+    blocks = hessian_blocks(positions, cell, species, known.density, table, 2.0 * radius)
+    outer = radius + listed
+    places = linked_cells(positions, cell, outer, finer=2)
     soft = np.empty((len(atoms), 7))
     path = np.empty((len(atoms), directions, 2, steps, 2))
     with threadpool_limits(1):  # the loops run in parallel, their matrices are small
-        push_softly(places, species, density, table, radius, stride, relaxations, most, soft, path)
+        push_softly(
+            places,
+            species,
+            (known.density, known.force),
+            blocks,
+            table,
+            radius,
+            listed,
+            stride,
+            relaxations,
+            most_near(places, outer),
+            soft,
+            path,
+        )
     return Response(
         compliance=soft[:, :3],
         stiffness=soft[:, 3:6],
@@ -171,8 +196,9 @@ def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.
         atoms,
         table,
         species,
-        found.density,
+        found,
         radius=RADIUS,
+        listed=LISTED,
         directions=DIRECTIONS,
         steps=STEPS,
         stride=STRIDE,

@@ -3,14 +3,18 @@
 import numpy as np
 from numba import njit, prange
 
-from symgnn.descriptors.eam_splines import BLOCK
+from symgnn.descriptors.eam_splines import BLOCK, embed
+from symgnn.descriptors.lanes import LANES
 from symgnn.descriptors.region import (
-    SKIN,
     Region,
     energy_and_forces,
-    hessian_of,
     inverse_of,
+    lay_background,
     list_pairs,
+    listed_hessian,
+    make_scratch,
+    place_region,
+    whole_hessian,
 )
 from symgnn.neighbors import near_atoms
 
@@ -33,114 +37,201 @@ def _free_first(who, where, count, radius2):
 
 
 @njit(cache=True)
-def _longest(shift):
-    """The largest displacement of an atom, from (3 atoms,)."""
-    longest = 0.0
-    for a in range(0, len(shift), 3):
-        x, y, z = shift[a], shift[a + 1], shift[a + 2]
-        longest = max(longest, np.sqrt(x * x + y * y + z * z))
-    return longest
+def _shorten(relax, longest):
+    """Scale the lanes of displacements (3 atoms, LANES) whose longest atom's is longer."""
+    for lane in range(LANES):
+        most = 0.0
+        for a in range(0, len(relax), 3):
+            x, y, z = relax[a, lane], relax[a + 1, lane], relax[a + 2, lane]
+            most = max(most, x * x + y * y + z * z)
+        if most > longest * longest:
+            factor = longest / np.sqrt(most)
+            for i in range(len(relax)):
+                relax[i, lane] *= factor
 
 
 @njit(cache=True)
-def _follow(region, splines, compliance, mode, stride, relaxations, path):
-    """Fill `path` (steps, 2) with energies, but for a constant, and forces along a mode."""
+def _column_sums(a, b, total):
+    """Sums over the rows of a times b, (rows, LANES) each, to (LANES,)."""
+    total[:] = 0.0
+    for i in range(len(a)):
+        for lane in range(LANES):
+            total[lane] += a[i, lane] * b[i, lane]
+
+
+@njit(cache=True)
+def _follow(region, splines, scratch, compliance, rest, forces, mode, stride, relaxations, path):
+    """Fill `path` (steps, 2, LANES) with energies and forces along a way in each lane.
+
+    Args:
+        region: with its background.
+        splines: the potential.
+        scratch: memory.
+        compliance: inverse Hessian.
+        rest: what the listed pairs do not give of the Hessian.
+        forces: (atoms, 3), eV/Å, of the structure at the start.
+        mode: (3 free, LANES), unit vectors.
+        stride: Å.
+        relaxations: Newton steps of the other coordinates at each step.
+        path: out.
+    """
     size = len(mode)
     answer = compliance @ mode
-    total = answer @ mode
-    moved, force, shift = region.start.copy(), np.empty(size), np.zeros(size)
-    sign = 1.0 if stride > 0.0 else -1.0
+    shift, force, other = np.zeros((size, LANES)), np.empty((size, LANES)), np.empty((size, LANES))
+    total, along, energy, start = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    _column_sums(answer, mode, total)
+    place_region(region, scratch.place)
+    energy_and_forces(region, splines, scratch, start, force)
+    pull = np.empty(size)  # what the listed pairs do not give of the forces
+    for i in range(size):
+        pull[i] = forces[region.atom[i // 3], i % 3] - force[i, 0]
     for step in range(len(path)):
         shift += stride * mode
-        energy = 0.0
         for _ in range(relaxations):
             for i in range(size):
-                moved[i] = region.start[i] + shift[i]
-            energy = energy_and_forces(region, moved, splines, force)
-            relax = compliance @ force
-            relax -= (answer @ force) / total * answer
-            longest = _longest(relax)
-            if longest > abs(stride):
-                relax *= abs(stride) / longest
-            shift += relax
-        path[step, 0] = energy
-        path[step, 1] = sign * (force @ mode)
+                x = region.start[i // 3, i % 3]
+                for lane in range(LANES):
+                    scratch.place[i * LANES + lane] = x + shift[i, lane]
+            energy_and_forces(region, splines, scratch, energy, force)
+            np.dot(rest, shift, other)
+            for i in range(size):
+                for lane in range(LANES):
+                    energy[lane] += (0.5 * other[i, lane] - pull[i]) * shift[i, lane]
+                    force[i, lane] += pull[i] - other[i, lane]
+            np.dot(compliance, force, other)
+            _column_sums(answer, force, along)
+            for i in range(size):
+                for lane in range(LANES):
+                    other[i, lane] -= along[lane] / total[lane] * answer[i, lane]
+            _shorten(other, stride)
+            shift += other
+        _column_sums(force, mode, along)
+        path[step, 0] = energy - start
+        path[step, 1] = along
+
+
+@njit(cache=True)
+def _ways(near, ways, count):
+    """The answers to forces along the softest directions, both ways, unit length: (size, LANES).
+
+    Lanes that are left over repeat the last direction.
+
+    Args:
+        near: (size, 3), answers to forces on the atom along x, y and z.
+        ways: (3, 3), directions of forces, the softest last.
+        count: number of directions.
+    """
+    size = len(near)
+    mode = np.empty((size, LANES))
+    for lane in range(LANES):
+        k, square = 2 - min(lane // 2, count - 1), 0.0
+        for i in range(size):
+            mode[i, lane] = (
+                near[i, 0] * ways[0, k] + near[i, 1] * ways[1, k] + near[i, 2] * ways[2, k]
+            )
+            square += mode[i, lane] ** 2
+        factor = (1.0 - 2.0 * (lane % 2)) / np.sqrt(square)
+        for i in range(size):
+            mode[i, lane] *= factor
+    return mode
+
+
+@njit(cache=True)
+def _push(
+    region, embedding, forces, blocks, splines, scratch, first, stride, relaxations, soft, path
+):
+    """Fill `soft` (7,) and `path` (directions, 2, steps, 2) for the first atom of a region."""
+    free, count = region.free, len(region.atom)
+    size = 3 * free
+    hessian, compliance = np.empty((size, size)), np.empty((size, size))
+    whole_hessian(region, blocks, first, hessian)
+    inverse_of(hessian, compliance)
+    near = np.ascontiguousarray(compliance[:, :3])
+    softness, ways = np.linalg.eigh(near[:3].copy())
+    soft[:3] = softness
+    soft[3:6] = np.linalg.eigvalsh(hessian[:3, :3].copy())
+    soft[6] = (near * near).sum()
+    lay_background(region, splines)
+    rest = np.empty((size, size))
+    used, slopes = np.empty((count, free + 1), np.int32), np.empty((count, free, 3))
+    listed_hessian(region, embedding, splines, rest, used, slopes)
+    for i in range(size):
+        for j in range(size):
+            rest[i, j] = hessian[i, j] - rest[i, j]
+    mode = _ways(near, ways, len(path))
+    found = np.empty((path.shape[2], 2, LANES))
+    _follow(region, splines, scratch, compliance, rest, forces, mode, stride, relaxations, found)
+    for k in range(len(path)):
+        for side in range(2):
+            path[k, side] = found[:, :, 2 * k + side]
 
 
 @njit(cache=True, parallel=True)
-def push_softly(places, species, density, splines, radius, stride, relaxations, most, soft, path):
+def push_softly(
+    places, species, known, blocks, splines, radius, listed, stride, relaxations, most, soft, path
+):
     """Fill `soft` and `path` for every atom, see `symgnn.descriptors.response.Response`.
 
     Args:
         places: the structure.
         species: (atoms,), elements in the tables.
-        density: (atoms,), from `mechanics`.
+        known: densities (atoms,) and forces (atoms, 3), from `mechanics`.
+        blocks: of the structure's Hessian, of pairs up to twice the radius.
         splines: the potential.
         radius: of the region, Å.
+        listed: Å, pairs nearer than this are followed exactly.
         stride: length of a step, Å.
         relaxations: of the other coordinates, at each step.
         most: from `symgnn.neighbors.most_near`.
         soft: (atoms, 7), out.
         path: (atoms, directions, 2, steps, 2), out.
     """
-    outer = radius + splines.cutoff + SKIN
+    density, forces = known
+    outer = radius + listed
     atoms = len(places.ordered)
-    blocks = (atoms + BLOCK - 1) // BLOCK
-    for block in prange(blocks):
+    for block in prange((atoms + BLOCK - 1) // BLOCK):
         who = np.empty(most, np.int64)
         where = np.empty((most, 3))
-        element = np.empty(most, np.int32)
-        own = np.empty(most)
-        background = np.empty(most)
-        embedded = np.empty((most, 2))
         begin = np.empty(most + 1, np.int32)
+        element = np.empty(most, np.int32)
+        own, background, embedding = np.empty(most), np.empty(most), np.empty((most, 2))
+        first = np.full(atoms, -1, np.int32)
         second = np.empty(0, np.int32)
-        scratch = np.empty(0)
-        room = np.empty(0)
+        scratch = make_scratch(most, 0)
         for place in range(block * BLOCK, min(atoms, (block + 1) * BLOCK)):
             count = near_atoms(place, places, outer, who, where)
-            atom = who[0]
             free = _free_first(who, where, count, radius * radius)
-            size = 3 * free
             if free * count > len(second):
                 second = np.empty(2 * free * count, np.int32)
-                scratch = np.empty(6 * free * count)
-                room = np.empty(6 * free * count)
-            list_pairs(where, free, count, splines.cutoff + SKIN, begin, second)
+            list_pairs(where, free, count, listed, begin, second)
+            if begin[free] * LANES > len(scratch.pull):
+                scratch = make_scratch(most, 2 * begin[free])
             for c in range(count):
                 element[c] = species[who[c]]
                 own[c] = density[who[c]]
-                background[c] = 0.0
+                bends = embed(splines, element[c], own[c])
+                embedding[c, 0] = bends[1]
+                embedding[c, 1] = bends[2]
             region = Region(
-                where[:count].ravel(),
+                where[:count],
+                who[:count],
                 element[:count],
                 free,
                 begin,
                 second,
+                own[:count],
                 background[:count],
-                scratch,
-                embedded[:count],
             )
-            hessian = np.empty((size, size))
-            gradient = room[: count * size].reshape(count, size)
-            hessian_of(region, own, splines, hessian, gradient)
-            compliance = inverse_of(hessian)
-            near = np.ascontiguousarray(compliance[:, :3])
-            softness, ways = np.linalg.eigh(near[:3].copy())
-            soft[atom, :3] = softness
-            soft[atom, 3:6] = np.linalg.eigvalsh(hessian[:3, :3].copy())
-            soft[atom, 6] = (near * near).sum()
-            force = np.empty(size)
-            # the density that the listed pairs give at the start; the rest is the background
-            energy_and_forces(region, region.start, splines, force)
-            for c in range(count):
-                background[c] = own[c] - embedded[c, 0]
-            start = energy_and_forces(region, region.start, splines, force)
-            for k in range(path.shape[1]):
-                mode = near @ ways[:, 2 - k].copy()
-                mode /= np.sqrt(mode @ mode)
-                for side in range(2):
-                    step = stride * (1.0 - 2.0 * side)
-                    way = path[atom, k, side]
-                    _follow(region, splines, compliance, mode, step, relaxations, way)
-                    way[:, 0] -= start
+            _push(
+                region,
+                embedding[:count],
+                forces,
+                blocks,
+                splines,
+                scratch,
+                first,
+                stride,
+                relaxations,
+                soft[who[0]],
+                path[who[0]],
+            )

@@ -7,13 +7,16 @@ from ase import Atoms
 from ase.build import bulk
 from ase.optimize import FIRE
 from ase.units import GPa
+from scipy.special import sph_harm_y
 from scipy.stats import special_ortho_group
 
 from symgnn.barriers.engines import RegionEngine
-from symgnn.descriptors import invariants, response
+from symgnn.descriptors import invariants, region, response
+from symgnn.descriptors.lanes import LANES
 from symgnn.descriptors.potential import mechanics_of, species_of, splines, stress_invariants
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
+from symgnn.neighbors import linked_cells, most_near, near_atoms, pairs
 from symgnn.potentials import find_potential
 from symgnn.threads import use_threads
 from tests.calculators import ForcesCalculator
@@ -46,6 +49,9 @@ def test_energies_and_stress_are_those_of_lammps(relaxed, cuzr):
     with LammpsForces(shaken, cuzr) as forces:
         np.testing.assert_allclose(found.energy, forces.energies(shaken.positions), atol=1e-6)
         stress = forces.stress(shaken.positions)
+    with LammpsForces(shaken, cuzr) as forces:
+        _, force = forces.energy_and_forces(shaken.positions)
+    np.testing.assert_allclose(found.force, force, atol=2e-3)
     volume = shaken.get_volume() * GPa
     np.testing.assert_allclose(-found.virial.sum(0) / volume, stress, atol=1e-4)
     pressure = stress_invariants(found.virial)[:, 0].sum() / volume
@@ -75,6 +81,84 @@ def test_compliance_is_the_inverse_of_the_forces_derivative(relaxed, cuzr):
         np.testing.assert_allclose(
             found.stiffness[atom], np.linalg.eigvalsh(hessian[:3, :3]), rtol=0.01
         )
+
+
+def moved_region(atoms, potential, atom, listed, shifts):
+    """Places, energies and forces of a region whose free atoms are shifted, a lane each."""
+    table, species = splines(potential), species_of(atoms, potential)
+    density = mechanics_of(atoms, species, table).density
+    places = linked_cells(atoms.positions, atoms.cell.array, 5.0 + listed)
+    most = most_near(places, 5.0 + listed)
+    who, where = np.empty(most, np.int64), np.empty((most, 3))
+    place = int(np.flatnonzero(places.members == atom)[0])
+    count = near_atoms(place, places, 5.0 + listed, who, where)
+    who, where = who[:count], where[:count]
+    order = np.argsort(np.linalg.norm(where, axis=1) >= 5.0, kind="stable")
+    free = int((np.linalg.norm(where, axis=1) < 5.0).sum())
+    who, where = who[order], where[order]
+    begin, second = np.empty(count + 1, np.int32), np.empty(free * count, np.int32)
+    region.list_pairs(where, free, count, listed, begin, second)
+    found = region.Region(
+        where,
+        who,
+        species[who].astype(np.int32),
+        free,
+        begin,
+        second,
+        density[who],
+        np.empty(count),
+    )
+    region.lay_background(found, table)
+    scratch = region.make_scratch(count, begin[free])
+    region.place_region(found, scratch.place)
+    moved = scratch.place.reshape(-1, LANES)
+    for lane, shift in enumerate(shifts):
+        moved[: 3 * free, lane] += shift(where[:free]).ravel()
+    energy, force = np.empty(LANES), np.empty((3 * free, LANES))
+    region.energy_and_forces(found, table, scratch, energy, force)
+    return where[:free], energy, force
+
+
+def test_regions_with_all_pairs_listed_have_the_forces_of_lammps(relaxed, cuzr):
+    """Against the barriers' engine, whose forces are LAMMPS's, in one lane and not in the others.
+
+    Displacements are functions of the place, so that both orders of the atoms get the same.
+    """
+    large = relaxed.repeat(2)  # images of moving atoms are out of reach
+    atom = int(np.flatnonzero(large.numbers == 40)[0])
+
+    def bend(where):
+        return 0.2 * np.sin(where[:, [1, 2, 0]])
+
+    def nothing(where):
+        return np.zeros_like(where)
+
+    where, energy, force = moved_region(large, cuzr, atom, 8.4, [nothing, bend])
+    search = RegionEngine(large, cuzr, radius=5.0).open(atom)
+    start, before = search(search.position)
+    vector = search.position - search.position[list(search.atoms).index(atom)]
+    place = np.array([np.abs(vector - one).sum(1).argmin() for one in where])
+    np.testing.assert_allclose(vector[place], where, atol=1e-9)
+    after, pulled = search(search.position + bend(vector))
+    assert energy[1] - energy[0] == pytest.approx(after - start, abs=1e-4)
+    np.testing.assert_allclose(force[:, 1].reshape(-1, 3), pulled[place], atol=2e-3)
+    np.testing.assert_allclose(force[:, 0].reshape(-1, 3), before[place], atol=2e-3)
+    assert np.ptp(energy[[0, *range(2, LANES)]]) == 0.0
+
+
+def test_unlisted_pairs_act_to_second_order(relaxed, cuzr):
+    """Energies on the way with few pairs listed approach those with all as the cube of the way."""
+    errors = []
+    for stride in (0.02, 0.04):
+        all_listed, few = (
+            response.response_of(relaxed, cuzr, steps=1, stride=stride, listed=listed)
+            for listed in (8.4, 4.0)
+        )
+        errors.append(np.abs(all_listed.energy - few.energy))
+        np.testing.assert_allclose(all_listed.compliance, few.compliance, rtol=1e-9)
+    assert errors[0].max() > 1e-7
+    ratio = errors[1].mean() / errors[0].mean()
+    assert 6.0 < ratio < 10.0  # 8
 
 
 def test_small_pushes_cost_half_the_force_times_the_way(relaxed, cuzr):
@@ -125,6 +209,28 @@ def test_inputs_do_not_turn_and_follow_permutations(name, relaxed, cuzr):
     check(inputs(moved), before[order])
     double = inputs(relaxed.repeat((2, 1, 1)))
     check(double, np.tile(before, (2, 1)))
+
+
+def test_power_spectra_are_those_of_spherical_harmonics(relaxed, cuzr):
+    """Against scipy's, for one atom, over each element and shell; and the radial densities."""
+    found = invariants.features(relaxed, cuzr, [29, 40])[7]
+    around = pairs(relaxed.positions, relaxed.cell.array, invariants.CUTOFF)
+    mine = around.source == 7
+    vector, number = around.vector[mine], relaxed.numbers[around.target[mine]]
+    length = np.linalg.norm(vector, axis=1)
+    polar, azimuth = np.arccos(vector[:, 2] / length), np.arctan2(vector[:, 1], vector[:, 0])
+    expected = []
+    for element in (29, 40):
+        away = length[number == element] - invariants.CENTRES[:, None]
+        expected.append(np.exp(-0.5 * (away / 0.25) ** 2).sum(1))
+        for inner, outer in zip(invariants.SHELLS[:-1], invariants.SHELLS[1:], strict=True):
+            chosen = (number == element) & (length > inner) & (length <= outer)
+            for degree in invariants.DEGREES:
+                orders = np.arange(-degree, degree + 1)[:, None]
+                mean = sph_harm_y(degree, orders, polar[chosen], azimuth[chosen]).sum(1)
+                expected.append([np.linalg.norm(mean) / max(chosen.sum(), 1)])
+    expected = np.concatenate(expected)
+    np.testing.assert_allclose(found[: len(expected)], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_means_around_are_those_of_a_distance_matrix(relaxed, cuzr):
