@@ -101,6 +101,16 @@ def mechanics_of(atoms: Atoms, species: np.ndarray, table: Splines) -> Mechanics
     return found
 
 
+def largest_force(atoms: Atoms, potential: Potential) -> float:
+    """Length of the largest force on an atom of a periodic structure, eV/Å.
+
+    Raises:
+        InputError: an element that the potential does not have, or not an EAM potential.
+    """
+    found = mechanics_of(atoms, species_of(atoms, potential), splines(potential))
+    return float(np.linalg.norm(found.force, axis=1).max(initial=0.0))
+
+
 def stress_invariants(virial: np.ndarray) -> np.ndarray:
     """A third of the trace and von Mises' invariant of each virial, (atoms, 2), eV."""
     pressure = np.trace(virial, axis1=1, axis2=2) / 3.0

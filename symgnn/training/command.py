@@ -162,7 +162,9 @@ def predict(
         "", help="Elements of LAMMPS types where the file has none, e.g. Cu,Zr."
     ),
     potential: str = typer.Option(
-        "", help="Potential of the model's per-atom inputs, where it was a file: name or file."
+        "",
+        help="Name or file of the potential: of the model's per-atom inputs, where it was a file; "
+        "for other models to warn of structures off their minimum.",
     ),
     device: str = DEVICE,
     threads: int = THREADS,
@@ -172,7 +174,8 @@ def predict(
     Writes each structure with a per-atom column `barrier` (eV), and `barrier_error` (eV), the
     models' error on their validation glasses. With several checkpoints the barrier is the mean of
     the models, and a column `barrier_spread` (eV) is their standard deviation. A
-    warning says when a structure is outside of what the model was trained on.
+    warning says when a structure is outside of what the model was trained on: in composition or
+    density, or off its minimum by the potential of the inputs or of --potential.
 
     Example: `symgnn predict glass.xyz --checkpoint run/checkpoint.pt -o predicted.xyz`
     """

@@ -10,6 +10,7 @@ import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 
+from symgnn.descriptors.potential import largest_force
 from symgnn.descriptors.registry import describe, input_version
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
@@ -19,6 +20,7 @@ from symgnn.training.checkpoint import Trained, load
 # How far outside of the training glasses a structure may lie before a warning.
 DENSITY_MARGIN = 0.01  # relative
 COMPOSITION_MARGIN = 0.02  # share of atoms
+LARGEST_FORCE = 0.05  # eV/Å, on an atom: barriers are those of minima of the energy
 
 
 class Predictor:
@@ -28,7 +30,8 @@ class Predictor:
         members: from `symgnn.training.checkpoint.load`, of one cutoff and the same elements.
         device: `cpu` or `cuda`.
         potential: name or file of the one that per-atom inputs are computed with; where it is not
-            given it is found by the name that the members know.
+            given it is found by the name that the members know. Models without such inputs use it
+            for the forces of `outside` alone.
 
     Raises:
         InputError: the members differ in cutoff or elements, or their potential is not the one
@@ -48,6 +51,7 @@ class Predictor:
         self._potentials = [
             _known_potential(member, given) if member.inputs else None for member in members
         ]
+        self._forces_of = next((one for one in (given, *self._potentials) if one), None)
         for member in members:
             member.model.to(device)
 
@@ -118,6 +122,7 @@ class Predictor:
         """In what a structure lies outside the training glasses: one line a reason.
 
         Composition and density are compared with the ranges of the first model's training data.
+        Where a potential is known, the structure has to be a minimum of its energy.
         """
         data, reasons = self.members[0].data, []
         density = len(atoms) / abs(atoms.cell.volume)
@@ -132,6 +137,13 @@ class Predictor:
                 reasons.append(
                     f"{share:.0%} {chemical_symbols[int(number)]}: the model was trained on "
                     f"{low:.0%} to {high:.0%}"
+                )
+        if self._forces_of is not None:
+            force = largest_force(atoms, self._forces_of)
+            if force > LARGEST_FORCE:
+                reasons.append(
+                    f"largest force {force:.2f} eV/Å: the model was trained on minima of the "
+                    f"energy; relax the structure with {self._forces_of.name}"
                 )
         return reasons
 

@@ -18,6 +18,7 @@ from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.graphs.building import Describer
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
+from symgnn.lammps_interface import LammpsForces
 from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.models.ridge import PENALTIES, LinearFit
 from symgnn.potentials import find_potential
@@ -65,8 +66,8 @@ def graphs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(graphs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    for model in ("response", "ridge"):
-        rest = SHORT if model == "response" else []
+    for model in ("response", "ridge", "gcn"):
+        rest = [] if model == "ridge" else SHORT
         run("train", graphs, "--model", model, "-o", folder / model, *rest)
     return folder
 
@@ -110,7 +111,8 @@ def test_the_network_of_response_learns_what_a_line_cannot(graphs, tmp_path):
 def test_prediction_computes_the_same_inputs(finished, model, tmp_path):
     found = read_run(finished / model)
     checkpoint = finished / model / "checkpoint.pt"
-    predicted = symgnn.load(checkpoint).predict(shaken(4))
+    with pytest.warns(UserWarning, match="largest force"):
+        predicted = symgnn.load(checkpoint).predict(shaken(4))
     np.testing.assert_allclose(predicted, found.predicted["test"]["g4"], atol=2e-5)
     write_structure(tmp_path / "glass.xyz", shaken(4))
     run("predict", tmp_path / "glass.xyz", "--checkpoint", checkpoint, "-o", tmp_path / "p.xyz")
@@ -219,6 +221,26 @@ def test_graphs_without_the_inputs_are_refused(graphs, tmp_path):
     with pytest.raises(InputError, match="attribute 'potential' is missing"):
         run("train", path, "--model", "response", "-o", tmp_path / "run", *SHORT)
     assert not (tmp_path / "run").exists()
+
+
+def test_structures_off_their_minimum_are_warned_of(finished, tmp_path):
+    """By a model that knows its potential, and by one that is told."""
+    crystal = bulk("Cu", "fcc", a=3.639, cubic=True).repeat(4)  # symmetry leaves no force
+    moved = crystal.copy()
+    moved.positions[3, 0] += 0.1
+    for checkpoint, potential in ((finished / "ridge", None), (finished / "gcn", "Cu-Zr-2009")):
+        predictor = symgnn.load(checkpoint / "checkpoint.pt", potential=potential)
+        assert not [reason for reason in predictor.outside(crystal) if "force" in reason]
+        (line,) = (reason for reason in predictor.outside(moved) if "force" in reason)
+        assert line.endswith("relax the structure with Cu-Zr-2009")
+    with LammpsForces(moved, find_potential("Cu-Zr-2009")) as forces:
+        largest = np.linalg.norm(forces.energy_and_forces(moved.positions)[1], axis=1).max()
+    assert line.startswith(f"largest force {largest:.2f} eV/Å")
+    unknowing = symgnn.load(finished / "gcn" / "checkpoint.pt")
+    assert not [reason for reason in unknowing.outside(moved) if "force" in reason]
+    write_structure(tmp_path / "moved.xyz", moved)
+    words = (tmp_path / "moved.xyz", "--checkpoint", finished / "ridge" / "checkpoint.pt")
+    assert "warning: largest force" in run("predict", *words, "-o", tmp_path / "p.xyz").stderr
 
 
 def test_another_potential_of_the_same_name_is_refused(finished, tmp_path):
