@@ -14,9 +14,9 @@ import torch
 from torch_geometric.utils import k_hop_subgraph
 
 from symgnn.explanations.gnnexplainer import one_at_a_time, optimised_masks
-from symgnn.explanations.masks import reach
 from symgnn.explanations.receptive_field import Fields, Graph, receptive_fields
 from symgnn.graphs.graph import edges
+from symgnn.models.reach import reach
 from symgnn.models.registry import build_model
 from symgnn.structures import read_structure
 

@@ -10,7 +10,6 @@ from torch import nn
 from symgnn.explanations import faithfulness, synthetic
 from symgnn.explanations.bootstrap import Estimate, bootstrap_mean
 from symgnn.explanations.geometry import edge_geometry
-from symgnn.explanations.masks import reach
 from symgnn.explanations.methods import explain
 from symgnn.explanations.motion import mean_displacements, motion_overlap
 from symgnn.explanations.receptive_field import Fields, receptive_fields
@@ -18,6 +17,7 @@ from symgnn.explanations.running import atom_seed, model_graph
 from symgnn.explanations.statistics import TOP
 from symgnn.explanations.storage import Explanation, ExplanationFile
 from symgnn.explanations.topology import cycle_comparison
+from symgnn.models.reach import reach
 from symgnn.progress import Progress
 
 OTHER = "integrated-gradients"  # a second explainer to hold against; it takes little time

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch_geometric.nn import GCNConv, MessagePassing
+from torch_geometric.nn import MessagePassing
 
 from symgnn.explanations.receptive_field import Fields
 
@@ -49,17 +49,6 @@ def message_weights(
             layer.explain = None
             layer._edge_mask = layer._loop_mask = None
             layer._apply_sigmoid = True
-
-
-def reach(model: torch.nn.Module) -> int:
-    """How many steps along edges a model's prediction reaches.
-
-    One step for each message passing layer. A convolution that divides by the degree of the
-    source (GCNConv) counts the source's own edges, which lie one step farther out.
-    """
-    modules = list(model.modules())
-    layers = sum(isinstance(module, MessagePassing) for module in modules)
-    return layers + any(isinstance(module, GCNConv) for module in modules)
 
 
 def predict(

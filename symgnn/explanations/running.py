@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from symgnn.errors import InputError
-from symgnn.explanations.masks import reach
 from symgnn.explanations.methods import SIGNED, Importance, explain
 from symgnn.explanations.receptive_field import Fields, Graph, receptive_fields
 from symgnn.explanations.storage import (
@@ -23,6 +22,7 @@ from symgnn.explanations.storage import (
 )
 from symgnn.explanations.trimmed import predictor
 from symgnn.files import atomic_path
+from symgnn.models.reach import reach
 from symgnn.progress import Progress, TimeBudget
 
 LOCALITY = 1e-3  # standardised barrier; float32 sums in another order differ by 1e-5

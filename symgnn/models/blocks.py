@@ -48,7 +48,8 @@ def by_rows(
     """function(*rows, *shared), where each row of the result depends on the same row of `rows`.
 
     On a processor the rows are done in blocks, and once more in the backward pass: no more than
-    the arguments is kept. The numbers are the same.
+    the arguments is kept. The numbers are the same. Under autocast, of which a backward pass knows
+    nothing, they are done at once.
 
     Args:
         function: without random numbers.
@@ -57,7 +58,8 @@ def by_rows(
         numbers: how many the function makes of a row, for the size of a block.
     """
     size = max(NUMBERS_AT_ONCE // numbers, 1)
-    if rows[0].device.type != "cpu" or len(rows[0]) <= size:
+    whole = rows[0].device.type != "cpu" or torch.is_autocast_enabled("cpu")
+    if whole or len(rows[0]) <= size:
         return function(*rows, *shared)
     return _ByRows.apply(function, size, len(rows), *rows, *shared)
 

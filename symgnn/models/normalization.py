@@ -63,6 +63,7 @@ class BatchNorm(nn.BatchNorm1d):
         """(rows, width), normalised; torch's own is slow for long columns on a processor."""
         if x.device.type != "cpu" or not self.training:
             return super().forward(x)
+        x = x.to(self.weight.dtype)  # under autocast too, sums over many rows are exact enough
         mean, inverse, _ = self.statistics(x)
         return _Normalise.apply(x, self.weight, self.bias, mean, inverse)
 

@@ -48,6 +48,14 @@ def train(
     label_noise: float = typer.Option(
         0.0, help="Spread of one atom's searches, eV: labels of more searches weigh more."
     ),
+    piece_atoms: int = typer.Option(
+        0,
+        help="Train on so many atoms of a glass at once, with a halo as deep as the network; a "
+        "step takes --batch-size such pieces. 0: whole glasses.",
+    ),
+    precision: str = typer.Option(
+        "float32", help="Of the products in training: float32, or bf16 (mixed precision)."
+    ),
     width: int | None = typer.Option(None, min=1, help="Features of nodes and edges [32 or 64]."),
     dropout: float | None = typer.Option(None, min=0, max=0.9, help="Dropout in training [0]."),
     distribution: str | None = typer.Option(
@@ -114,6 +122,8 @@ def train(
         patience=patience,
         evaluation_interval=evaluation_interval,
         label_noise=label_noise,
+        piece_atoms=piece_atoms,
+        precision=precision,
     )
     train_model(
         graphs,

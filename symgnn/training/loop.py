@@ -12,8 +12,10 @@ from torch import nn
 
 from symgnn.graphs.graph import Graph
 from symgnn.models.normalization import refresh
+from symgnn.models.reach import reach
 from symgnn.training.batches import Batch, Scaling, as_batch, join
 from symgnn.training.metrics import metrics_of_glasses
+from symgnn.training.pieces import divide, piece_of
 from symgnn.training.recipe import Recipe, average_weights, build_optimizer, learning_rate
 
 REFRESHING_GLASSES = 4  # at most: a glass has some 250,000 edges, which give their means well
@@ -85,10 +87,10 @@ def train(
             stop.
         inputs: names of the model's per-atom inputs.
     """
+    training = [graph for graph in training if np.isfinite(graph.barrier).any()]
     batches = [
         as_batch(graph, scaling, label_noise=recipe.label_noise, inputs=inputs).to(device)
         for graph in training
-        if np.isfinite(graph.barrier).any()
     ]
     if state.epoch == 0 and hasattr(state.model, "prepare"):
         state.model.prepare(batches)
@@ -100,14 +102,15 @@ def train(
             _evaluate(state, row | {"learning_rate": 0.0}, validation, scaling, device, inputs)
             after_epoch(state)
         return
-    size = recipe.batch_size or len(batches)
-    steps = recipe.epochs * math.ceil(len(batches) / size)
+    parts = _parts(state.model, batches, training, recipe)
+    size = recipe.batch_size or len(parts)
+    steps = recipe.epochs * math.ceil(len(parts) / size)
     while state.epoch < recipe.epochs and not _out_of_patience(state, recipe):
-        order = torch.randperm(len(batches)).tolist()
+        order = torch.randperm(len(parts)).tolist()
         losses = []
         state.model.train()
         for first in range(0, len(order), size):
-            batch = join([batches[k] for k in order[first : first + size]])
+            batch = join([parts[k]() for k in order[first : first + size]])
             losses.append(_step(state, batch, recipe, state.step / steps))
         state.epoch += 1
         if state.epoch % recipe.evaluation_interval == 0 or state.epoch == recipe.epochs:
@@ -116,6 +119,25 @@ def train(
             _refresh(state.average, batches)
             _evaluate(state, row, validation, scaling, device, inputs)
         after_epoch(state)
+
+
+def _parts(
+    model: nn.Module, batches: Sequence[Batch], graphs: Sequence[Graph], recipe: Recipe
+) -> list[Callable[[], Batch]]:
+    """What a step takes one or several of: whole glasses, or pieces of them with a label."""
+    if not recipe.piece_atoms:
+        return [partial(_itself, batch) for batch in batches]
+    depth = max(reach(model), 1)  # an atom's own edges at least
+    pieces = [
+        piece_of(batch, own, depth)
+        for batch, graph in zip(batches, graphs, strict=True)
+        for own in divide(graph, recipe.piece_atoms)
+    ]
+    return [piece.batch for piece in pieces if len(piece.labelled)]
+
+
+def _itself(batch: Batch) -> Batch:
+    return batch
 
 
 @torch.no_grad()
@@ -135,7 +157,12 @@ def _step(state: State, batch: Batch, recipe: Recipe, progress: float) -> float:
     """One step of the optimiser; the loss before it."""
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, progress)
-    loss = _loss(batch.through(state.model), batch)
+    mixed = torch.autocast(
+        batch.species.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"
+    )
+    with mixed:
+        predicted = batch.through(state.model)
+    loss = _loss(predicted.float(), batch)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     if recipe.gradient_clip:

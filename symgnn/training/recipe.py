@@ -9,6 +9,7 @@ from torch import nn
 from symgnn.errors import InputError
 
 SCHEDULES = ("constant", "cosine")
+PRECISIONS = ("float32", "bf16")
 WARM_UP = 0.05  # share of the steps in which a cosine schedule first rises
 
 
@@ -28,6 +29,10 @@ class Recipe:
         patience: epochs without a better validation score after which training stops; 0 for never.
         evaluation_interval: epochs between evaluations on the validation glasses.
         label_noise: spread of one atom's searches, eV; labels of many searches then weigh more.
+        piece_atoms: atoms of a glass that are trained on at once, with a halo as deep as the
+            network; a step takes `batch_size` such pieces. 0: whole glasses.
+        precision: of a training step's products, `float32` or `bf16` (mixed, as torch.autocast
+            does); evaluations and predictions are in float32.
     """
 
     epochs: int
@@ -40,6 +45,8 @@ class Recipe:
     patience: int
     evaluation_interval: int
     label_noise: float
+    piece_atoms: int = 0
+    precision: str = "float32"
 
     def __post_init__(self):
         """Check the ranges; InputError names the key, the value and what is allowed."""
@@ -54,6 +61,8 @@ class Recipe:
             "patience": (self.patience >= 0, "0 (never) or more"),
             "evaluation_interval": (self.evaluation_interval >= 1, "at least 1"),
             "label_noise": (self.label_noise >= 0, "0 (all weigh the same) or more"),
+            "piece_atoms": (self.piece_atoms >= 0, "0 (whole glasses) or more"),
+            "precision": (self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
         }
         for name, (fine, allowed) in checks.items():
             if not fine:

@@ -5,8 +5,9 @@ import torch
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 
 from symgnn.explanations.gnnexplainer import one_at_a_time
-from symgnn.explanations.masks import message_weights, predict, reach
+from symgnn.explanations.masks import message_weights, predict
 from symgnn.explanations.receptive_field import receptive_fields
+from symgnn.models.reach import reach
 
 ROUNDING = {"rtol": 1e-5, "atol": 1e-6}  # float32 sums in another order
 

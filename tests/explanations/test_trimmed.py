@@ -5,11 +5,12 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from symgnn.explanations.masks import predict, reach
+from symgnn.explanations.masks import predict
 from symgnn.explanations.methods import METHODS, explain
 from symgnn.explanations.receptive_field import Graph, receptive_fields
 from symgnn.explanations.trimmed import predictor
 from symgnn.models.normalization import RunningNorm
+from symgnn.models.reach import reach
 from symgnn.models.registry import build_model
 
 MODELS = {

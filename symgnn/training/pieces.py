@@ -1,0 +1,88 @@
+"""Training glasses in pieces: some atoms and a halo as deep as the network looks.
+
+For the atoms of a piece a local model says the same as on the whole glass, so that a step on a few
+atoms of a glass too large for the memory has the gradient of these atoms' errors. What is a mean
+over all atoms of a batch (batch norm, running statistics) sees the halo as well.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from symgnn.graphs.graph import Graph
+from symgnn.training.batches import Batch
+
+
+def divide(graph: Graph, most: int) -> list[np.ndarray]:
+    """Indices of the atoms of each piece, compact in space and within one atom of the same size.
+
+    A piece is halved across its longest side, in the cell's coordinates, until it is small enough.
+
+    Args:
+        graph: a glass.
+        most: atoms of a piece.
+    """
+    fractional = graph.position @ np.linalg.inv(graph.cell)
+    place = (fractional - np.floor(fractional)) * np.linalg.norm(graph.cell, axis=1)
+    pieces, wanted = [np.arange(len(place))], -(-len(place) // most)
+    while len(pieces) < wanted or max(len(piece) for piece in pieces) > most:
+        largest = pieces.pop(int(np.argmax([len(piece) for piece in pieces])))
+        side = int(np.ptp(place[largest], axis=0).argmax())
+        order = largest[np.argsort(place[largest, side], kind="stable")]
+        half = len(order) // 2
+        pieces += [np.sort(order[:half]), np.sort(order[half:])]
+    return pieces
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some atoms of a glass with their halo; `batch` makes the tensors.
+
+    Attributes:
+        whole: the glass.
+        atoms: (n,) int64, ascending: of the piece and its halo.
+        edges: (m,) int64, all edges that end at an atom less than `depth` steps away.
+        labelled: (k,) int64, positions in `atoms` of the piece's own labelled atoms.
+    """
+
+    whole: Batch
+    atoms: Tensor
+    edges: Tensor
+    labelled: Tensor
+
+    def batch(self) -> Batch:
+        """The piece as a graph of its own, edges sorted as in the whole."""
+        whole = self.whole
+        local = torch.empty(len(whole.species), dtype=torch.int64, device=self.atoms.device)
+        local[self.atoms] = torch.arange(len(self.atoms), device=self.atoms.device)
+        return Batch(
+            species=whole.species[self.atoms],
+            edge_index=local[whole.edge_index[:, self.edges]],
+            edge_vector=whole.edge_vector[self.edges],
+            target=whole.target[self.atoms],
+            labelled=self.labelled,
+            weight=whole.weight[self.atoms],
+            inputs=None if whole.inputs is None else whole.inputs[self.atoms],
+        )
+
+
+def piece_of(whole: Batch, own: np.ndarray, depth: int) -> Piece:
+    """A piece with its halo.
+
+    Args:
+        whole: a glass.
+        own: indices of the piece's own atoms.
+        depth: steps along edges that a prediction depends on, see `symgnn.models.reach`.
+    """
+    device = whole.species.device
+    mine = torch.zeros(len(whole.species), dtype=torch.bool, device=device)
+    mine[torch.from_numpy(own).to(device)] = True
+    inside, ends = mine.clone(), torch.zeros_like(whole.edge_index[0], dtype=torch.bool)
+    for _ in range(depth):
+        ends = inside[whole.edge_index[1]]
+        inside[whole.edge_index[0, ends]] = True
+    atoms = inside.nonzero().squeeze(-1)
+    labelled = (mine[atoms] & torch.isfinite(whole.target[atoms])).nonzero().squeeze(-1)
+    return Piece(whole, atoms, ends.nonzero().squeeze(-1), labelled)

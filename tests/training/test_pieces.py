@@ -1,0 +1,131 @@
+"""Glasses in pieces and in mixed precision: the same mathematics, other memory."""
+
+import numpy as np
+import pytest
+import torch
+from ase.build import bulk
+
+from symgnn.graphs.graph import glass_graph
+from symgnn.models.inputs import MODEL_INPUTS
+from symgnn.models.reach import reach
+from symgnn.models.registry import MODELS, build_model
+from symgnn.training.batches import as_batch, join, label_scaling
+from symgnn.training.loop import start, train
+from symgnn.training.pieces import divide, piece_of
+from symgnn.training.recipe import Recipe
+from tests.models.test_laws import new_model
+
+GRAPH_MODELS = [name for name in MODELS if name not in MODEL_INPUTS]
+RECIPE = {
+    "epochs": 2,
+    "learning_rate": 3e-3,
+    "batch_size": 1,
+    "schedule": "constant",
+    "weight_decay": 0.0,
+    "gradient_clip": 0.0,
+    "averaging": 0.0,
+    "patience": 0,
+    "evaluation_interval": 1,
+    "label_noise": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def graph():
+    """A disordered glass, 8 by 4 by 4 cells: 512 atoms, a third of them unlabelled."""
+    random = np.random.default_rng(0)
+    atoms = bulk("Cu", "fcc", a=4.0, cubic=True).repeat((8, 4, 4))
+    atoms.symbols = random.choice(["Cu", "Zr"], len(atoms))
+    atoms.positions += random.normal(scale=0.2, size=atoms.positions.shape)
+    labels = np.where(random.random(len(atoms)) < 0.33, np.nan, random.normal(size=len(atoms)))
+    return glass_graph("g", atoms, cutoff=3.6, barrier=labels)
+
+
+def test_pieces_share_the_atoms_and_are_compact(graph):
+    pieces = divide(graph, 100)
+    assert sorted(np.concatenate(pieces)) == list(range(512))
+    assert [len(piece) for piece in pieces] == [64] * 8
+    for piece in pieces:
+        place = graph.position[piece] % np.diag(graph.cell)  # of 32, 16 and 16 Å
+        sides = np.sort(np.ptp(place, axis=0))
+        assert sides[1] < 9.5
+        assert sides[2] < 17.5
+    (whole,) = divide(graph, 512)
+    assert len(whole) == 512
+
+
+@pytest.mark.parametrize("name", GRAPH_MODELS)
+def test_a_piece_says_of_its_atoms_what_the_whole_glass_does(name, graph):
+    """And with neighbours alone for a halo it does not, where the model sees farther."""
+    torch.manual_seed(0)
+    model = new_model(name).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():  # also those that begin as zero
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    whole = as_batch(graph, label_scaling([graph]))
+    own, depth = divide(graph, 40)[3], max(reach(model), 1)
+    with torch.no_grad():
+        expected = whole.through(model)
+        piece = piece_of(whole, own, depth)
+        assert len(piece.atoms) < 512
+        found = piece.batch().through(model)
+        mine = torch.isin(piece.atoms, torch.from_numpy(own))
+        scale = expected.abs().max()
+        torch.testing.assert_close(found[mine] / scale, expected[own] / scale, atol=1e-6, rtol=0)
+        if reach(model) > 1:
+            piece = piece_of(whole, own, 1)
+            found = piece.batch().through(model)
+            mine = torch.isin(piece.atoms, torch.from_numpy(own))
+            assert ((found[mine] - expected[own]).abs().max() / scale) > 1e-5
+    np.testing.assert_array_equal(piece.atoms[piece.labelled], own[np.isfinite(graph.barrier[own])])
+
+
+def test_gradients_of_all_pieces_are_that_of_the_whole(graph):
+    """For a model without statistics of the batch, weighted by the number of labels."""
+    torch.manual_seed(0)
+    model = build_model("schnet", elements=[29, 40], width=8).eval()
+    whole = as_batch(graph, label_scaling([graph]))
+    pieces = [piece_of(whole, own, reach(model)).batch() for own in divide(graph, 100)]
+
+    def gradient(batches):
+        model.zero_grad()
+        for batch in batches:
+            error = batch.through(model)[batch.labelled] - batch.target[batch.labelled]
+            error.square().sum().backward()
+        return torch.cat([p.grad.ravel() for p in model.parameters() if p.grad is not None])
+
+    expected = gradient([whole])
+    scale = expected.abs().max()
+    for batches in (pieces, [join(pieces)]):
+        torch.testing.assert_close(gradient(batches) / scale, expected / scale, atol=1e-5, rtol=0)
+
+
+def trained(graph, name, **changes):
+    torch.manual_seed(0)
+    state = start(build_model(name, elements=[29, 40], width=16), Recipe(**RECIPE | changes))
+    train(
+        state,
+        training=[graph],
+        validation=[],
+        scaling=label_scaling([graph]),
+        recipe=Recipe(**RECIPE | changes),
+        device="cpu",
+        after_epoch=lambda _: None,
+    )
+    return state
+
+
+def test_a_training_in_pieces_takes_a_step_a_piece(graph):
+    assert trained(graph, "schnet", piece_atoms=100).step == 16
+    assert trained(graph, "schnet", piece_atoms=100, batch_size=3).step == 6
+    assert trained(graph, "schnet").step == 2
+
+
+@pytest.mark.parametrize("name", ["symgnn", "edge_length", "density", "schnet"])
+def test_mixed_precision_is_close_and_not_the_same(name, graph):
+    exact, mixed = (
+        trained(graph, name, precision=precision).history for precision in ("float32", "bf16")
+    )
+    for one, other in zip(exact, mixed, strict=True):
+        assert other["loss"] == pytest.approx(one["loss"], rel=0.03)
+    assert exact[0]["loss"] != mixed[0]["loss"]
