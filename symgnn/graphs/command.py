@@ -87,7 +87,7 @@ def import_published(
     Their pickles are read by an unpickler that admits numpy arrays and plain containers only.
     Known defects are named on standard output and stored in the file: train1 is a near-duplicate
     of train0, and train6, the paper's validation graph, a strained copy of train5. With
-    `--split grouped` such copies are never on both sides. The per-atom inputs take some 3 ms an
+    `--split grouped` such copies are never on both sides. The per-atom inputs take some 1 ms an
     atom. The data are their authors': do not redistribute the file.
 
     Example: `symgnn import-published raw_data --split grouped --test train2 -o graphs.h5`
