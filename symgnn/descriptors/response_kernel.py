@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit, prange
 
 from symgnn.descriptors.eam_splines import BLOCK, embed
-from symgnn.descriptors.lanes import LANES
+from symgnn.descriptors.lanes import LANES, load, minus, plus_product, store, times
 from symgnn.descriptors.region import (
     Region,
     energy_and_forces,
@@ -38,25 +38,48 @@ def _free_first(who, where, count, radius2):
 
 @njit(cache=True)
 def _shorten(relax, longest):
-    """Scale the lanes of displacements (3 atoms, LANES) whose longest atom's is longer."""
+    """Scale the lanes of displacements (3 atoms LANES,) whose longest atom's is longer."""
+    most = np.zeros(LANES)
+    for i in range(0, len(relax), 3 * LANES):
+        for lane in range(LANES):
+            x, y, z = relax[i + lane], relax[i + LANES + lane], relax[i + 2 * LANES + lane]
+            most[lane] = max(most[lane], x * x + y * y + z * z)
     for lane in range(LANES):
-        most = 0.0
-        for a in range(0, len(relax), 3):
-            x, y, z = relax[a, lane], relax[a + 1, lane], relax[a + 2, lane]
-            most = max(most, x * x + y * y + z * z)
-        if most > longest * longest:
-            factor = longest / np.sqrt(most)
-            for i in range(len(relax)):
-                relax[i, lane] *= factor
+        if most[lane] > longest * longest:
+            factor = longest / np.sqrt(most[lane])
+            for i in range(lane, len(relax), LANES):
+                relax[i] *= factor
 
 
 @njit(cache=True)
 def _column_sums(a, b, total):
-    """Sums over the rows of a times b, (rows, LANES) each, to (LANES,)."""
+    """Sums over the rows of a times b, (rows LANES,) each, to (LANES,)."""
     total[:] = 0.0
-    for i in range(len(a)):
+    found = load(total, 0)
+    for i in range(0, len(a), LANES):
+        found = plus_product(found, load(a, i), load(b, i))
+    store(total, 0, found)
+
+
+@njit(cache=True)
+def _energies_and_forces(region, splines, scratch, rest, forces, shift, energy, force, pull):
+    """Energies from the start (LANES,) and forces (3 free, LANES) at some displacements.
+
+    The last lane is at the start: what the listed pairs do not give of the structure's forces is
+    the difference there. See `symgnn.descriptors.region` for the equation.
+    """
+    for i in range(len(shift)):
+        x = region.start[i // 3, i % 3]
         for lane in range(LANES):
-            total[lane] += a[i, lane] * b[i, lane]
+            scratch.place[i * LANES + lane] = x + shift[i, lane]
+    energy_and_forces(region, splines, scratch, energy, force)
+    np.dot(rest, shift, pull)
+    for i in range(len(shift)):
+        missing = forces[region.atom[i // 3], i % 3] - force[i, LANES - 1]
+        for lane in range(LANES):
+            energy[lane] += (0.5 * pull[i, lane] - missing) * shift[i, lane]
+            force[i, lane] += missing - pull[i, lane]
+    energy -= energy[LANES - 1]
 
 
 @njit(cache=True)
@@ -70,43 +93,37 @@ def _follow(region, splines, scratch, compliance, rest, forces, mode, stride, re
         compliance: inverse Hessian.
         rest: what the listed pairs do not give of the Hessian.
         forces: (atoms, 3), eV/Å, of the structure at the start.
-        mode: (3 free, LANES), unit vectors.
+        mode: (3 free, LANES), unit vectors; in the last lane zero.
         stride: Å.
         relaxations: Newton steps of the other coordinates at each step.
         path: out.
     """
-    size = len(mode)
+    shift, force, other = np.zeros(mode.shape), np.empty(mode.shape), np.empty(mode.shape)
+    total, along, energy = np.empty(LANES), np.empty(LANES), np.empty(LANES)
     answer = compliance @ mode
-    shift, force, other = np.zeros((size, LANES)), np.empty((size, LANES)), np.empty((size, LANES))
-    total, along, energy, start = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    _column_sums(answer, mode, total)
+    ways, answers, moves, relax = mode.ravel(), answer.ravel(), shift.ravel(), other.ravel()
+    _column_sums(answers, ways, total)
+    total[total == 0.0] = 1.0
     place_region(region, scratch.place)
-    energy_and_forces(region, splines, scratch, start, force)
-    pull = np.empty(size)  # what the listed pairs do not give of the forces
-    for i in range(size):
-        pull[i] = forces[region.atom[i // 3], i % 3] - force[i, 0]
     for step in range(len(path)):
-        shift += stride * mode
+        for k in range(len(moves)):
+            moves[k] += stride * ways[k]
         for _ in range(relaxations):
-            for i in range(size):
-                x = region.start[i // 3, i % 3]
-                for lane in range(LANES):
-                    scratch.place[i * LANES + lane] = x + shift[i, lane]
-            energy_and_forces(region, splines, scratch, energy, force)
-            np.dot(rest, shift, other)
-            for i in range(size):
-                for lane in range(LANES):
-                    energy[lane] += (0.5 * other[i, lane] - pull[i]) * shift[i, lane]
-                    force[i, lane] += pull[i] - other[i, lane]
+            _energies_and_forces(
+                region, splines, scratch, rest, forces, shift, energy, force, other
+            )
             np.dot(compliance, force, other)
-            _column_sums(answer, force, along)
-            for i in range(size):
-                for lane in range(LANES):
-                    other[i, lane] -= along[lane] / total[lane] * answer[i, lane]
-            _shorten(other, stride)
-            shift += other
-        _column_sums(force, mode, along)
-        path[step, 0] = energy - start
+            _column_sums(answers, force.ravel(), along)
+            along /= total
+            part = load(along, 0)
+            for k in range(0, len(relax), LANES):
+                store(relax, k, minus(load(relax, k), times(part, load(answers, k))))
+                relax[k + LANES - 1] = 0.0
+            _shorten(relax, stride)
+            for k in range(len(moves)):
+                moves[k] += relax[k]
+        _column_sums(force.ravel(), ways, along)
+        path[step, 0] = energy
         path[step, 1] = along
 
 
@@ -114,25 +131,19 @@ def _follow(region, splines, scratch, compliance, rest, forces, mode, stride, re
 def _ways(near, ways, count):
     """The answers to forces along the softest directions, both ways, unit length: (size, LANES).
 
-    Lanes that are left over repeat the last direction.
+    Lanes that are left over, the last one at least, stay at the start.
 
     Args:
         near: (size, 3), answers to forces on the atom along x, y and z.
         ways: (3, 3), directions of forces, the softest last.
-        count: number of directions.
+        count: number of directions, at most three.
     """
-    size = len(near)
-    mode = np.empty((size, LANES))
-    for lane in range(LANES):
-        k, square = 2 - min(lane // 2, count - 1), 0.0
-        for i in range(size):
-            mode[i, lane] = (
-                near[i, 0] * ways[0, k] + near[i, 1] * ways[1, k] + near[i, 2] * ways[2, k]
-            )
-            square += mode[i, lane] ** 2
-        factor = (1.0 - 2.0 * (lane % 2)) / np.sqrt(square)
-        for i in range(size):
-            mode[i, lane] *= factor
+    mode = np.zeros((len(near), LANES))
+    for k in range(count):
+        way = near @ np.ascontiguousarray(ways[:, 2 - k])
+        way /= np.sqrt(way @ way)
+        mode[:, 2 * k] = way
+        mode[:, 2 * k + 1] = -way
     return mode
 
 
