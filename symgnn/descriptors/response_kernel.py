@@ -149,9 +149,35 @@ def _ways(near, ways, count):
 
 @njit(cache=True)
 def _push(
-    region, embedding, forces, blocks, splines, scratch, first, stride, relaxations, soft, path
+    region,
+    embedding,
+    forces,
+    blocks,
+    splines,
+    scratch,
+    lists,
+    first,
+    stride,
+    relaxations,
+    soft,
+    path,
 ):
-    """Fill `soft` (7,) and `path` (directions, 2, steps, 2) for the first atom of a region."""
+    """Fill `soft` (7,) and `path` (directions, 2, steps, 2) for the first atom of a region.
+
+    Args:
+        region: without its background.
+        embedding: (sites, 2), F' and F''.
+        forces: (atoms, 3), eV/Å, of the structure.
+        blocks: of the structure's Hessian.
+        splines: the potential.
+        scratch: memory.
+        lists: more of it, (sites (free + 1),) int32 and (3 sites free,) at least.
+        first: (atoms,), all -1, and left so.
+        stride: Å.
+        relaxations: Newton steps.
+        soft: out.
+        path: out.
+    """
     free, count = region.free, len(region.atom)
     size = 3 * free
     hessian, compliance = np.empty((size, size)), np.empty((size, size))
@@ -164,8 +190,15 @@ def _push(
     soft[6] = (near * near).sum()
     lay_background(region, splines)
     rest = np.empty((size, size))
-    used, slopes = np.empty((count, free + 1), np.int32), np.empty((count, free, 3))
-    listed_hessian(region, embedding, splines, rest, used, slopes)
+    used, slopes = lists
+    listed_hessian(
+        region,
+        embedding,
+        splines,
+        rest,
+        used[: count * (free + 1)].reshape(count, free + 1),
+        slopes[: count * free * 3].reshape(count, free, 3),
+    )
     for i in range(size):
         for j in range(size):
             rest[i, j] = hessian[i, j] - rest[i, j]
@@ -208,12 +241,14 @@ def push_softly(
         own, background, embedding = np.empty(most), np.empty(most), np.empty((most, 2))
         first = np.full(atoms, -1, np.int32)
         second = np.empty(0, np.int32)
+        lists = np.empty(0, np.int32), np.empty(0)
         scratch = make_scratch(most, 0)
         for place in range(block * BLOCK, min(atoms, (block + 1) * BLOCK)):
             count = near_atoms(place, places, outer, who, where)
             free = _free_first(who, where, count, radius * radius)
             if free * count > len(second):
                 second = np.empty(2 * free * count, np.int32)
+                lists = np.empty(4 * free * count, np.int32), np.empty(6 * free * count)
             list_pairs(where, free, count, listed, begin, second)
             if begin[free] * LANES > len(scratch.pull):
                 scratch = make_scratch(most, 2 * begin[free])
@@ -240,6 +275,7 @@ def push_softly(
                 blocks,
                 splines,
                 scratch,
+                lists,
                 first,
                 stride,
                 relaxations,
