@@ -318,6 +318,8 @@ def test_foreign_and_broken_checkpoints_are_refused(finished, tmp_path):
         ("--epochs", "0", "--epochs: 0: must be at least 1"),
         ("--learning-rate", "-1", "--learning-rate: -1.0"),
         ("--schedule", "step", "one of constant, cosine"),
+        ("--precision", "fp8", "--precision: fp8: must be one of float32, bf16"),
+        ("--piece-atoms", "-1", "--piece-atoms: -1: must be 0"),
         ("--model", "transformer", "must be one of"),
         ("--gaussians", "1", "gaussians is 1, must be 0 or at least 2"),
         ("--device", "tpu", "auto, cpu, cuda"),
