@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from symgnn import fields
+from symgnn.descriptors.registry import input_version
 from symgnn.errors import InputError
 from symgnn.files import atomic_path, create_hdf5
 from symgnn.graphs.dataset import SPLITS, Dataset, read_graphs
@@ -141,12 +142,19 @@ def _inputs_of(path: Path, inputs: Sequence[str], dataset: Dataset) -> dict[str,
     for name in wanted:
         if name not in known:
             raise InputError(f"{path}: its attribute {name!r} is missing; make the graphs again")
+    made = json.loads(str(known[fields.INPUT_VERSIONS]))
+    for name in inputs:
+        if made.get(name) != input_version(name):
+            raise InputError(
+                f"{path}: inputs {name!r}: version {made.get(name)}, this program computes version "
+                f"{input_version(name)}; make the graphs again"
+            )
     return {
         "names": list(inputs),
         "potential": str(known[fields.POTENTIAL]),
         "potential_sha256": str(known[fields.POTENTIAL_SHA256]),
         "elements": [int(z) for z in known[fields.INPUT_ELEMENTS]],
-        "versions": json.loads(str(known[fields.INPUT_VERSIONS])),
+        "versions": made,
     }
 
 

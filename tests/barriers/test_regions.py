@@ -13,7 +13,8 @@ def test_no_region_has_more_atoms_than_the_capacity(disordered: Atoms, radius, s
     # 13.2 Å: for the radii above half of it atoms have more than one image in the region
     atoms = disordered.copy()
     if sheared:
-        atoms.set_cell(atoms.cell.array + [[0, 0, 0], [6, 0, 0], [0, 0, 0]], scale_atoms=True)
+        shear = np.array([[0, 0, 0], [6, 0, 0], [0, 0, 0]])
+        atoms.set_cell(atoms.cell.array + shear, scale_atoms=True)
     species = np.zeros(len(atoms), dtype=int)
     surroundings = Surroundings(atoms, radius=radius, reach=7.0, species=species)
     sizes = [surroundings.region(target).free for target in range(len(atoms))]

@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import ase.io
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from ase.build import bulk
 from typer.testing import CliRunner
 
 import symgnn
+from symgnn import fields
 from symgnn.cli import app
 from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.graphs.building import Describer
@@ -374,3 +376,14 @@ def test_inputs_of_another_version_are_refused(finished, tmp_path):
         InputError, match="knows version 0 of them, this program computes version 1"
     ):
         symgnn.load(tmp_path / "checkpoint.pt").predict(shaken(0))
+
+
+def test_graphs_with_inputs_of_another_version_are_refused(graphs, tmp_path):
+    path = tmp_path / "graphs.h5"
+    path.write_bytes(graphs.read_bytes())
+    with h5py.File(path, "r+") as file:
+        made = json.loads(file.attrs[fields.INPUT_VERSIONS])
+        file.attrs[fields.INPUT_VERSIONS] = json.dumps(made | {"response": 1})
+    with pytest.raises(InputError, match="'response': version 1, this program computes version 2"):
+        run("train", path, "--model", "response", "-o", tmp_path / "run", *SHORT)
+    assert not (tmp_path / "run").exists()
