@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--potential", default="Cu-Zr-2009")
     parser.add_argument("--searches", type=int, default=200, help="in all")
     parser.add_argument("--each", type=int, default=2, help="searches an atom")
-    parser.add_argument("--radius", type=float, default=10.0)
+    parser.add_argument("--radius", type=float, default=8.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", choices=("double", "mixed"), default="double")

@@ -4,6 +4,9 @@ A force call goes over the pairs in range of the densities (near) and then over 
 the pair potential reaches (far). Both go by blocks that stay in the first-level cache: distances,
 table look-ups and polynomials of many pairs in vector instructions, then the sums over atoms pair
 by pair. Sites, forces and vectors hold four numbers an atom, of which the fourth is zero.
+
+The compiler may not choose how sums and products of a pair are rounded: code that was just compiled
+and code from numba's cache then differed in a last digit, and with it every tenth search.
 """
 
 from typing import NamedTuple
@@ -25,7 +28,6 @@ from symgnn.barriers.vectors import (
 )
 
 BLOCK = 256  # pairs
-SUMS = {"contract", "reassoc", "nsz"}  # parts of a sum in any order
 
 
 class Pairs(NamedTuple):
@@ -73,7 +75,8 @@ class Scratch(NamedTuple):
     fraction: np.ndarray  # (BLOCK,), way from knot to knot
     weight: np.ndarray  # (BLOCK,), 1/Å, inverse distances
     columns: np.ndarray  # (8 BLOCK,), table rows, one number of all pairs after the other
-    density: np.ndarray  # (BLOCK,), of pairs
+    density: np.ndarray  # (BLOCK,), of pairs; before that their energies, eV
+    energy: np.ndarray  # (LANES,), eV, sums over pairs
     total: np.ndarray  # (owners,), densities of the owners
     embedding: np.ndarray  # (owners,), eV
     embedding_slope: np.ndarray  # (owners,), eV, over the density
@@ -93,6 +96,7 @@ def make_scratch(near: int, owners: int, symmetric: bool) -> Scratch:
         weight=np.empty(BLOCK),
         columns=np.empty(LANES * BLOCK),
         density=np.empty(BLOCK),
+        energy=np.empty(LANES),
         total=np.empty(owners),
         embedding=np.empty(owners),
         embedding_slope=np.empty(owners),
@@ -113,7 +117,7 @@ def _square_distances(site, pairs, begin, count, square):
         square_distances(site, pairs.first, pairs.second, begin + k, square, k)
 
 
-@njit(cache=True, error_model="numpy", fastmath=SUMS)
+@njit(cache=True, error_model="numpy")
 def _find_rows(kind, begin, count, tables, scratch):
     """Where the table rows of a block begin, how far between two knots, and 1 / distance."""
     square, place, fraction, weight = (
@@ -143,7 +147,7 @@ def _fetch_rows(rows, count, place, columns):
         transpose_rows(rows, place, k, columns, BLOCK)
 
 
-@njit(cache=True, error_model="numpy", fastmath=SUMS, inline="always")
+@njit(cache=True, error_model="numpy", inline="always")
 def _cubic(columns, k, function, p):
     """Value and slope per knot spacing of a function of pair k, 0: density, 2: r φ."""
     at = function * BLOCK + k
@@ -154,7 +158,7 @@ def _cubic(columns, k, function, p):
     return value + p * (slope + p * (c2 + p * c3)), slope + p * (2.0 * c2 + 3.0 * p * c3)
 
 
-@njit(cache=True, error_model="numpy", fastmath=SUMS)
+@njit(cache=True, error_model="numpy")
 def _lay_densities(count, inverse, columns, fraction, weight, density, at, slope):
     """Densities of a block, and their slopes from `at` on."""
     for k in range(count):
@@ -163,17 +167,19 @@ def _lay_densities(count, inverse, columns, fraction, weight, density, at, slope
         write(slope, at + k, rise * inverse * read(weight, k))
 
 
-@njit(cache=True, error_model="numpy", fastmath=SUMS)
-def _pull_pairs(count, inverse, columns, fraction, weight, at, pull):
-    """Slopes of the pair potential, from `at` on; returns its energy, eV."""
-    energy = 0.0
+@njit(cache=True, error_model="numpy")
+def _pull_pairs(count, inverse, columns, fraction, weight, phi, energy, at, pull):
+    """Slopes of the pair potential, from `at` on, and its energies, eV, which are added up."""
     for k in range(count):
         per_distance = read(weight, k)
         value, rise = _cubic(columns, k, 2, read(fraction, k))
-        phi = value * per_distance
-        energy += phi
-        write(pull, at + k, (rise * inverse - phi) * per_distance * per_distance)
-    return energy
+        write(phi, k, value * per_distance)
+        write(pull, at + k, (rise * inverse - value * per_distance) * per_distance * per_distance)
+    for k in range(count, -(-count // LANES) * LANES):
+        phi[k] = 0.0
+    for k in range(0, count, LANES):
+        for lane in range(LANES):
+            write(energy, lane, read(energy, lane) + read(phi, k + lane))
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
@@ -196,16 +202,15 @@ def _add_densities_back(other, begin, count, density, total):
 
 @njit(cache=True, error_model="numpy")
 def add_near_densities(site, pairs, tables, density, scratch):
-    """Add the near pairs' densities to `density`, keep slopes and pulls; returns the energy, eV."""
+    """Add the near pairs' densities to `density` and energies to the scratch; keep slopes."""
     s, inverse = scratch, 1.0 / tables.distance_step
-    energy = 0.0
     for begin in range(0, pairs.near, BLOCK):
         count = min(BLOCK, pairs.near - begin)
         _square_distances(site, pairs, begin, count, s.square)
         _find_rows(pairs.kind, begin, count, tables, s)
         _fetch_rows(tables.rows, count, s.place, s.columns)
         block = (count, inverse, s.columns, s.fraction, s.weight)
-        energy += _pull_pairs(*block, begin, s.pull)
+        _pull_pairs(*block, s.density, s.energy, begin, s.pull)
         _lay_densities(*block, s.density, begin, s.slope)
         _add_densities(pairs.first, begin, count, s.density, density)
         if not tables.symmetric:
@@ -213,10 +218,9 @@ def add_near_densities(site, pairs, tables, density, scratch):
             _fetch_rows(tables.rows, count, s.place, s.columns)
             _lay_densities(*block, s.density, begin, s.slope_back)
         _add_densities_back(pairs.other, begin, count, s.density, density)
-    return energy
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(cache=True, error_model="numpy")
 def embed(owners, density, species, step, table, density_max, energy, slope):
     """Write the embedding energies (eV) of some owners and their slopes at their densities."""
     last = table.shape[1] - 1
@@ -275,18 +279,16 @@ def _sum_far_forces(site, pairs, begin, count, pull, force):
 
 @njit(cache=True, error_model="numpy")
 def _add_far_forces(site, pairs, tables, force, scratch):
-    """Add the forces of the far pairs; returns their energy, eV."""
+    """Add the forces of the far pairs; adds their energies to the scratch."""
     s, inverse = scratch, 1.0 / tables.distance_step
-    energy = 0.0
     for begin in range(pairs.near, pairs.total, BLOCK):
         count = min(BLOCK, pairs.total - begin)
         _square_distances(site, pairs, begin, count, s.square)
         _find_rows(pairs.kind, begin, count, tables, s)
         _fetch_rows(tables.rows, count, s.place, s.columns)
         block = (count, inverse, s.columns, s.fraction, s.weight)
-        energy += _pull_pairs(*block, 0, s.far_pull)
+        _pull_pairs(*block, s.density, s.energy, 0, s.far_pull)
         _sum_far_forces(site, pairs, begin, count, s.far_pull, force)
-    return energy
 
 
 @njit(cache=True, error_model="numpy")
@@ -306,8 +308,9 @@ def energy_and_forces(site, pairs, tables, reached, owners, scratch, force):
     for i in reached:
         density[i] = owners.background[i]
     force[:] = 0.0
-    energy = add_near_densities(site, pairs, tables, density, scratch)
-    energy += _add_far_forces(site, pairs, tables, force, scratch)
+    scratch.energy[:] = 0.0
+    add_near_densities(site, pairs, tables, density, scratch)
+    _add_far_forces(site, pairs, tables, force, scratch)
     embed(
         reached,
         density,
@@ -318,6 +321,9 @@ def energy_and_forces(site, pairs, tables, reached, owners, scratch, force):
         embedding,
         slope,
     )
+    energy = 0.0
+    for lane in range(LANES):
+        energy += scratch.energy[lane]
     for i in reached:
         energy += embedding[i] - owners.energy_before[i]
     if pairs.near:

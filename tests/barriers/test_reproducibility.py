@@ -1,0 +1,39 @@
+"""The same bits from code that was just compiled and from numba's cache."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ase import Atoms
+
+from symgnn.structures import write_structure
+
+SEARCHES = """
+import sys
+import numpy as np
+from ase.io import read
+from symgnn.barriers.artn import Protocol
+from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.searches import Searches
+from symgnn.potentials import find_potential
+
+atoms = read(sys.argv[1])
+engine = RegionEngine(atoms, find_potential("Cu-Zr-2009"), radius=7.0)
+searches = Searches(atoms, engine, protocol=Protocol(), seed=0, check=False)
+for event in searches.run([(atom, 0) for atom in range(16)]):
+    print(event.atom, event.force_evaluations, event.region_barrier.hex())
+"""
+
+
+def test_compiled_and_cached_code_find_the_same_saddles(relaxed: Atoms, tmp_path: Path) -> None:
+    glass = tmp_path / "glass.xyz"
+    write_structure(glass, relaxed)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", SEARCHES, str(glass)]
+    first, second = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert len(first.splitlines()) == 16
+    assert first == second
