@@ -5,17 +5,9 @@ from numba import njit, prange
 
 from symgnn.descriptors.eam_splines import BLOCK, embed
 from symgnn.descriptors.lanes import LANES, load, minus, plus_product, store, times
-from symgnn.descriptors.region import (
-    Region,
-    energy_and_forces,
-    inverse_of,
-    lay_background,
-    list_pairs,
-    listed_hessian,
-    make_scratch,
-    place_region,
-    whole_hessian,
-)
+from symgnn.descriptors.region import Region, lay_background, list_pairs
+from symgnn.descriptors.region_forces import energy_and_forces, make_scratch, place_region
+from symgnn.descriptors.region_hessian import inverse_of, listed_hessian, whole_hessian
 from symgnn.neighbors import near_atoms
 
 

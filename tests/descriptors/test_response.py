@@ -11,9 +11,11 @@ from scipy.special import sph_harm_y
 from scipy.stats import special_ortho_group
 
 from symgnn.barriers.engines import RegionEngine
-from symgnn.descriptors import invariants, region, response
+from symgnn.descriptors import invariants, response
 from symgnn.descriptors.lanes import LANES
 from symgnn.descriptors.potential import mechanics_of, species_of, splines, stress_invariants
+from symgnn.descriptors.region import Region, lay_background, list_pairs
+from symgnn.descriptors.region_forces import energy_and_forces, make_scratch, place_region
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
 from symgnn.neighbors import linked_cells, most_near, near_atoms, pairs
@@ -97,8 +99,8 @@ def moved_region(atoms, potential, atom, listed, shifts):
     free = int((np.linalg.norm(where, axis=1) < 5.0).sum())
     who, where = who[order], where[order]
     begin, second = np.empty(count + 1, np.int32), np.empty(free * count, np.int32)
-    region.list_pairs(where, free, count, listed, begin, second)
-    found = region.Region(
+    list_pairs(where, free, count, listed, begin, second)
+    found = Region(
         where,
         who,
         species[who].astype(np.int32),
@@ -108,14 +110,14 @@ def moved_region(atoms, potential, atom, listed, shifts):
         density[who],
         np.empty(count),
     )
-    region.lay_background(found, table)
-    scratch = region.make_scratch(count, begin[free])
-    region.place_region(found, scratch.place)
+    lay_background(found, table)
+    scratch = make_scratch(count, begin[free])
+    place_region(found, scratch.place)
     moved = scratch.place.reshape(-1, LANES)
     for lane, shift in enumerate(shifts):
         moved[: 3 * free, lane] += shift(where[:free]).ravel()
     energy, force = np.empty(LANES), np.empty((3 * free, LANES))
-    region.energy_and_forces(found, table, scratch, energy, force)
+    energy_and_forces(found, table, scratch, energy, force)
     return where[:free], energy, force
 
 
