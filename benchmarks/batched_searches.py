@@ -17,8 +17,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from labelled import add_structure, structure
 from scipy.stats import ks_2samp
-from searches import protocol, structure
+from searches import protocol
 
 from symgnn.barriers.batched.engine import BatchedEngine
 from symgnn.barriers.engines import Engine, RegionEngine
@@ -142,8 +143,7 @@ def compare(peer: list[Event], batched: list[Event]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("glass", help="a structure file, or the name of a published graph")
-    parser.add_argument("--published", help="folder of the published graphs")
+    add_structure(parser)
     parser.add_argument("--potential", default="Cu-Zr-2009")
     parser.add_argument("--searches", type=int, default=200, help="in all")
     parser.add_argument("--each", type=int, default=2, help="searches an atom")

@@ -12,30 +12,18 @@ Numbers of the protocol follow as name=value, e.g. activation=-0.5 push_step=0.2
 import argparse
 import time
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import torch
 from ase import Atoms
+from labelled import add_structure, structure
 
 from symgnn.barriers.artn import Phase, Protocol, Status
 from symgnn.barriers.engines import RegionEngine
 from symgnn.barriers.events import SINGLE
-from symgnn.barriers.searches import Event, Searches
-from symgnn.graphs.published import read_published
+from symgnn.barriers.searches import Ended, Event, Searches, places
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential, find_potential
-from symgnn.structures import read_structure
-
-
-def structure(arguments: argparse.Namespace) -> tuple[Atoms, np.ndarray | None]:
-    """The glass, and its published labels where it has some."""
-    if arguments.published is None:
-        return read_structure(arguments.glass), None
-    path = Path(arguments.published) / f"{arguments.glass}.pickle"
-    graph = read_published(path, cutoff=5.0)
-    atoms = Atoms(graph.species, positions=graph.position, cell=graph.cell, pbc=True)
-    return atoms, graph.barrier
 
 
 class PhaseCount:
@@ -58,19 +46,35 @@ class PhaseCount:
         self._receive(rows, *found)
 
 
-class ConfirmTime:
-    """Processor seconds that the confirmation of saddles takes."""
+class Confirmations:
+    """What the confirmation of saddles takes, and how far they move on the way.
+
+    Attributes:
+        seconds: processor seconds.
+        moves: (atom, search): distance between the furthest atom's places at the saddle of the
+            region and at that of the last larger system, Å.
+    """
 
     def __init__(self, searches: Searches):
         self.seconds = 0.0
-        self._confirm = searches._confirm
-        searches._confirm = self._timed
+        self.moves: dict[tuple[int, int], float] = {}
+        self._begun: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._confirm, self._refined = searches._confirm, searches._refined
+        searches._confirm, searches._refined = self._timed, self._compared
 
     def _timed(self, *arguments: object) -> list[Event]:
         start = time.process_time()
         events = list(self._confirm(*arguments))
         self.seconds += time.process_time() - start
         return events
+
+    def _compared(self, one: object, ended: Ended) -> object:
+        key = (one.event.atom, one.event.search)
+        atoms, saddle = self._begun.setdefault(key, (one.atoms, one.saddle))
+        way = ended.saddle - ended.minimum
+        way[places(atoms, ended.atoms)] -= saddle
+        self.moves[key] = float(np.linalg.norm(way, axis=1).max())
+        return self._refined(one, ended)
 
 
 def print_costs(events: list[Event], calls: Counter[str], seconds: float) -> None:
@@ -90,7 +94,7 @@ def print_costs(events: list[Event], calls: Counter[str], seconds: float) -> Non
     print(f"microseconds a force call, all included: {seconds / total * 1e6:.0f}")
 
 
-def print_changes(events: list[Event]) -> None:
+def print_changes(events: list[Event], moves: dict[tuple[int, int], float]) -> None:
     """What the rest of the structure changes at the saddles of the regions."""
     found = [event for event in events if event.status == 0]
     lost = sum(event.status == Status.NOT_CONFIRMED for event in events)
@@ -100,6 +104,9 @@ def print_changes(events: list[Event]) -> None:
     print(f"  {1e3 * change.mean():.0f} meV on average,", end=" ")
     print(f"{1e3 * np.median(abs(change)):.0f} in the median,", end=" ")
     print(f"{1e3 * np.percentile(abs(change), 95):.0f} at the 95th percentile")
+    moved = [moves[event.atom, event.search] for event in found]
+    print(f"  an atom moves by {np.median(moved):.2f} Å in the median,", end=" ")
+    print(f"{np.percentile(moved, 95):.2f} at the 95th percentile, {max(moved):.2f} at most")
 
 
 def print_forces(atoms: Atoms, potential: Potential, radius: float) -> None:
@@ -159,8 +166,7 @@ def protocol(words: list[str]) -> Protocol:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("glass", help="a structure file, or the name of a published graph")
-    parser.add_argument("--published", help="folder of the published graphs")
+    add_structure(parser)
     parser.add_argument("--potential", default="Cu-Zr-2009")
     parser.add_argument("--atoms", type=int, default=32)
     parser.add_argument("--searches", type=int, default=3)
@@ -180,7 +186,7 @@ def main() -> None:
         seed=0,
         check=not arguments.no_check,
     )
-    count, checks = PhaseCount(searches), ConfirmTime(searches)
+    count, checks = PhaseCount(searches), Confirmations(searches)
     targets = np.random.default_rng(1).choice(len(atoms), arguments.atoms, replace=False)
     start = time.process_time()
     events = list(
@@ -190,7 +196,7 @@ def main() -> None:
     print_costs(events, count.calls, seconds - checks.seconds)
     if not arguments.no_check:
         print(f"core-seconds of the checks: {checks.seconds / len(events):.3f} a search")
-        print_changes(events)
+        print_changes(events, checks.moves)
     print_forces(atoms, potential, arguments.radius)
     if labels is not None:
         print_labels(events, labels)

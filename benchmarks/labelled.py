@@ -1,0 +1,26 @@
+"""A structure that a benchmark was given, with its published labels where it has some."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from symgnn.graphs.published import read_published
+from symgnn.structures import read_structure
+
+
+def add_structure(parser: argparse.ArgumentParser) -> None:
+    """The arguments that `structure` reads."""
+    parser.add_argument("glass", help="a structure file, or the name of a published graph")
+    parser.add_argument("--published", help="folder of the published graphs")
+
+
+def structure(arguments: argparse.Namespace) -> tuple[Atoms, np.ndarray | None]:
+    """The structure, and the published barriers (atoms,) in eV of a published one."""
+    if arguments.published is None:
+        return read_structure(arguments.glass), None
+    path = Path(arguments.published) / f"{arguments.glass}.pickle"
+    graph = read_published(path, cutoff=5.0)
+    atoms = Atoms(graph.species, positions=graph.position, cell=graph.cell, pbc=True)
+    return atoms, graph.barrier

@@ -1,0 +1,127 @@
+"""How barriers compare with the published labels, and how barriers vary in space.
+
+    python benchmarks/labels.py train2 --published FOLDER -o train2.xyz
+    symgnn barriers train2.xyz --potential Cu-Zr-2009 --atoms 200 --searches 20 -o train2.h5
+    python benchmarks/labels.py train2 --published FOLDER --events train2.h5
+
+The first line writes a published structure as extended XYZ. The last prints for each kind of label
+Pearson's r with the published ones, the means' ratio, and the reliability of our means (the share
+of their variance that is not the scatter of the searches), with standard errors; then how searches
+ended, what they cost and how far saddles move when all atoms become free.
+
+    python benchmarks/labels.py glass.xyz --events events.h5
+
+prints the same without labels and, where all atoms have one, how a barrier correlates with those of
+its neighbours. Of a published glass the labels' own correlations stand beside them.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.neighborlist import neighbor_list
+from labelled import add_structure, structure
+
+from symgnn import fields
+from symgnn.barriers.artn import Status
+from symgnn.barriers.events import LABELS, atom_means, counted, read_columns
+from symgnn.structures import write_structure
+
+SHELLS = ((0.0, 3.6), (3.6, 5.0), (5.0, 6.5), (6.5, 8.0), (8.0, 10.0))  # Å
+
+
+def reliability(events: dict[str, np.ndarray], label: str, atoms: int) -> float:
+    """The share of the variance of atoms' means that is not the scatter of their searches."""
+    mask = counted(events, label)
+    atom, barrier = events[fields.ATOM][mask], events[fields.BARRIER][mask]
+    number = np.bincount(atom, minlength=atoms)
+    mean, _ = atom_means(events, atoms, label)
+    several = number > 1
+    square = np.bincount(atom, weights=(barrier - mean[atom]) ** 2, minlength=atoms)
+    noise = square[several] / (number[several] - 1) / number[several]
+    return float(1.0 - noise.mean() / mean[several].var(ddof=1))
+
+
+def print_label(name: str, mean: np.ndarray, labels: np.ndarray, reliable: float) -> None:
+    """A row of the comparison."""
+    known = np.isfinite(mean)
+    ours, theirs = mean[known], labels[known]
+    r = np.corrcoef(ours, theirs)[0, 1]
+    ratio = ours.mean() / theirs.mean()
+    spread = np.std(ours - theirs) / theirs.mean() / np.sqrt(known.sum())
+    error = (1 - r**2) / np.sqrt(known.sum())
+    print(f"| {name} | {r:.3f} ± {error:.3f} | {ratio:.3f} ± {spread:.3f} | {reliable:.2f} |")
+
+
+def print_comparison(events: dict[str, np.ndarray], labels: np.ndarray) -> None:
+    """Every kind of label beside the published ones."""
+    print("| searches that count | Pearson | mean over labels' mean | reliability |")
+    print("|---|---|---|---|")
+    for name in LABELS:
+        mean, _ = atom_means(events, len(labels), name)
+        print_label(name, mean, labels, reliability(events, name, len(labels)))
+    frozen = {**events, fields.BARRIER: events[fields.REGION_BARRIER]}
+    mean, _ = atom_means(frozen, len(labels), "all")
+    print_label("all, of the region", mean, labels, reliability(frozen, "all", len(labels)))
+
+
+def print_costs(events: dict[str, np.ndarray]) -> None:
+    """How searches ended, and their force calls."""
+    status, total = events[fields.STATUS], len(events[fields.STATUS])
+    for kind in Status:
+        count = int((status == int(kind)).sum())
+        print(f"{kind.name.lower():<14} {count:6d} {count / total:7.2%}")
+    converged = status == int(Status.CONVERGED)
+    calls = events[fields.FORCE_EVALUATIONS]
+    way = np.where(converged, events[fields.SADDLE_EVALUATIONS], calls).sum() / converged.sum()
+    print(f"force calls a saddle: {way:.0f}, with both sides {calls.sum() / converged.sum():.0f},")
+    print(f"  of the full system {events[fields.FULL_EVALUATIONS][converged].mean():.0f} more")
+    change = 1e3 * (events[fields.BARRIER] - events[fields.REGION_BARRIER])[converged]
+    print(f"all atoms free: {change.mean():.0f} meV in the mean,", end=" ")
+    print(f"{np.median(abs(change)):.0f} in the median,", end=" ")
+    print(f"{np.percentile(abs(change), 95):.0f} at the 95th percentile, of {len(change)} saddles")
+
+
+def print_space(atoms: Atoms, values: dict[str, np.ndarray]) -> None:
+    """Correlation of barriers with those of atoms around, for each set of values."""
+    source, target, distance = neighbor_list("ijd", atoms, SHELLS[-1][1])
+    near = distance < SHELLS[0][1]
+    number = np.bincount(source[near], minlength=len(atoms))
+    print("| barriers | mean ± deviation, eV | with the neighbours' mean |", end="")
+    print("".join(f" {low:g}-{high:g} Å |" for low, high in SHELLS) + "\n" + "|---" * 8 + "|")
+    for name, value in values.items():
+        around = np.bincount(source[near], value[target[near]], len(atoms)) / number
+        scaled = (value - value.mean()) / value.std()
+        product = scaled[source] * scaled[target]
+        shells = [product[(distance >= low) & (distance < high)].mean() for low, high in SHELLS]
+        print(f"| {name} | {value.mean():.3f} ± {value.std():.3f} |", end=" ")
+        print(f"{np.corrcoef(value, around)[0, 1]:.3f} |", end="")
+        print("".join(f" {shell:.3f} |" for shell in shells))
+
+
+def main() -> None:
+    """Write a structure, or print what the arguments allow."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    add_structure(parser)
+    parser.add_argument("--events", type=Path, help="events.h5 of searches in this structure")
+    parser.add_argument("-o", "--output", type=Path, help="write the structure here")
+    arguments = parser.parse_args()
+    atoms, labels = structure(arguments)
+    if arguments.output:
+        write_structure(arguments.output, atoms)
+    values = {} if labels is None else {"published": labels}
+    if arguments.events:
+        events = read_columns(arguments.events)
+        print_costs(events)
+        if labels is not None:
+            print_comparison(events, labels)
+        mean, _ = atom_means(events, len(atoms), "all")
+        if np.isfinite(mean).all():
+            values["ours"] = mean
+    if values:
+        print_space(atoms, values)
+
+
+if __name__ == "__main__":
+    main()
