@@ -7,7 +7,8 @@ Runs the same searches, from the same seeds, with the compiled engine on one cor
 batch engine on `--device` (cuda where there is one), and prints saddles a second, microseconds a
 force call and search, the share of what the device could do in arithmetic and in traffic, where
 the time goes, how many searches end at the same saddle within 5 meV, and a two-sample
-Kolmogorov-Smirnov test of the barriers. With `--no-peer` only the batch engine runs. Numbers of the
+Kolmogorov-Smirnov test of the barriers. With `--no-peer` only the batch engine runs; with `--noise
+1e-14 1e-12` the compiled engine alone, beside itself with noise added to its forces. Numbers of the
 protocol follow as name=value.
 """
 
@@ -23,8 +24,8 @@ from searches import protocol
 
 from symgnn.barriers.batched.engine import BatchedEngine
 from symgnn.barriers.engines import Engine, RegionEngine
-from symgnn.barriers.searches import Event, Searches
-from symgnn.potentials import find_potential
+from symgnn.barriers.searches import Batch, Event, Searches
+from symgnn.potentials import Potential, find_potential
 
 SAME = 0.005  # eV, between barriers of the same saddle
 # Additions and multiplications of a pair that the densities reach and of one that they do not: its
@@ -60,7 +61,21 @@ class Stopwatch:
         setattr(owner, method, timed)
 
 
-def run(name: str, engine: Engine, tasks: list, arguments: argparse.Namespace) -> list[Event]:
+def shake(batch: Batch, deviation: float) -> None:
+    """Add normal noise (eV/Å) to the forces of free atoms."""
+    exact, generator = batch._forces.of, torch.Generator().manual_seed(0)
+
+    def noisy(rows: torch.Tensor, trial: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        energy, force, inside = exact(rows, trial)
+        noise = torch.randn(force.shape, generator=generator, dtype=force.dtype)
+        return energy, force + deviation * noise * (force != 0.0), inside
+
+    batch._forces.of = noisy
+
+
+def run(
+    name: str, engine: Engine, tasks: list, arguments: argparse.Namespace, noise: float = 0.0
+) -> list[Event]:
     """Run the searches and print what they took."""
     searches = Searches(
         arguments.atoms,
@@ -70,6 +85,8 @@ def run(name: str, engine: Engine, tasks: list, arguments: argparse.Namespace) -
         check=not arguments.no_check,
     )
     watch, batch = Stopwatch(engine.device), searches.searching
+    if noise:
+        shake(batch, noise)
     watch.watch("forces", batch._forces, "of")
     watch.watch("moves (ARTn, Lanczos)", batch.artn, "receive")
     watch.watch("ended searches to the host", batch, "_read")
@@ -141,6 +158,18 @@ def compare(peer: list[Event], batched: list[Event]) -> None:
         print(f"Kolmogorov-Smirnov {test.statistic:.4f}, p = {test.pvalue:.2f}")
 
 
+def compare_noise(tasks: list, potential: Potential, arguments: argparse.Namespace) -> None:
+    """The compiled engine against itself with each noise added to its forces."""
+    exact: list[Event] = []
+    for noise in (0.0, *arguments.noise):
+        engine = RegionEngine(arguments.atoms, potential, radius=arguments.radius)
+        events = run(f"compiled engine, noise {noise:g} eV/Å", engine, tasks, arguments, noise)
+        if noise:
+            compare(exact, events)
+        else:
+            exact = events
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add_structure(parser)
@@ -154,6 +183,9 @@ def main() -> None:
     parser.add_argument("--memory", type=float, help="most memory of the batches, GiB")
     parser.add_argument("--no-check", action="store_true", help="leave out the full system")
     parser.add_argument("--no-peer", action="store_true", help="leave out the compiled engine")
+    parser.add_argument(
+        "--noise", type=float, nargs="+", help="eV/Å: the compiled engine with and without it"
+    )
     parser.add_argument("numbers", nargs="*", help="name=value of the protocol")
     arguments = parser.parse_intermixed_args()
     torch.set_num_threads(1)
@@ -163,6 +195,9 @@ def main() -> None:
     order = np.random.default_rng(1).permutation(len(arguments.atoms))
     arguments.targets = order[:number]
     tasks = [(int(atom), k) for atom in arguments.targets for k in range(arguments.each)]
+    if arguments.noise:
+        compare_noise(tasks, potential, arguments)
+        return
     engine = BatchedEngine(
         arguments.atoms,
         potential,
