@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from ase import Atoms
 from labelled import add_structure, structure
+from labels import print_comparison
 
 from symgnn.barriers.artn import Phase, Protocol, Status
 from symgnn.barriers.engines import RegionEngine
-from symgnn.barriers.events import SINGLE
+from symgnn.barriers.events import columns_of
 from symgnn.barriers.searches import Ended, Event, Searches, places
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential, find_potential
@@ -133,30 +134,6 @@ def seconds_a_call(function, arguments: list) -> float:
     return (time.process_time() - start) / len(arguments)
 
 
-def print_labels(events: list[Event], labels: np.ndarray) -> None:
-    """Correlation and means of the atoms' mean barriers against the labels."""
-    kinds = {
-        "all converged": lambda e: True,
-        "single": lambda e: e.displacement_max < SINGLE,
-        "target moves": lambda e: e.target_displacement > 0.2,
-        "and connected": lambda e: e.target_displacement > 0.2 and e.connected,
-    }
-    converged = [event for event in events if event.status == 0]
-    for name, counts in kinds.items():
-        kept: dict[int, list[float]] = {}
-        for event in filter(counts, converged):
-            kept.setdefault(event.atom, []).append(event.barrier)
-        atoms = np.array(list(kept))
-        means = np.array([np.mean(kept[atom]) for atom in atoms])
-        r = np.corrcoef(means, labels[atoms])[0, 1]
-        share = sum(map(len, kept.values())) / len(converged)
-        print(
-            f"{name:<14} Pearson {r:.3f} over {len(atoms)} atoms, mean {means.mean():.3f} eV,",
-            end=" ",
-        )
-        print(f"labels {labels[atoms].mean():.3f} eV, share of searches {share:.2f}")
-
-
 def protocol(words: list[str]) -> Protocol:
     """The default protocol with some of its numbers replaced."""
     defaults = vars(Protocol())
@@ -199,7 +176,7 @@ def main() -> None:
         print_changes(events, checks.moves)
     print_forces(atoms, potential, arguments.radius)
     if labels is not None:
-        print_labels(events, labels)
+        print_comparison(columns_of(events), labels)
 
 
 if __name__ == "__main__":

@@ -100,6 +100,13 @@ def atom_means(
     return mean, np.sqrt(square)
 
 
+def columns_of(events: list[Event]) -> dict[str, np.ndarray]:
+    """The columns of events.h5, each (searches,)."""
+    names = [field.name for field in dataclass_fields(Event) if field.name not in RAGGED]
+    columns = {name: np.array([getattr(event, name) for event in events]) for name in names}
+    return {name: columns[name].astype(kind) for name, kind in COLUMNS.items()}
+
+
 def write_events(
     path: Path, events: Iterable[Event], *, atoms: int, label: str, attributes: dict[str, object]
 ) -> None:
@@ -113,9 +120,7 @@ def write_events(
         attributes: protocol, seed, structure hash, potential checksum, versions.
     """
     rows = sorted(events, key=lambda event: (event.atom, event.search))
-    names = [field.name for field in dataclass_fields(Event) if field.name not in RAGGED]
-    columns = {name: np.array([getattr(row, name) for row in rows]) for name in names}
-    columns = {name: columns[name].astype(kind) for name, kind in COLUMNS.items()}
+    columns = columns_of(rows)
     with create_hdf5(path, "events") as file:
         file.attrs.update(dict(sorted(attributes.items())))
         file.attrs["label"] = label
