@@ -270,6 +270,8 @@ class LammpsForces:
         self.rebuild(positions)
         yield
         self._lmp.command("thermo_style custom step pe")
+        # a run without setup would crash on a style that none has set up, so the next one rebuilds
+        self._reference[:] = np.inf
 
     def _evaluate(self, positions: np.ndarray) -> None:
         moved = positions - self._reference

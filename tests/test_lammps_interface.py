@@ -1,5 +1,9 @@
 """LAMMPS through its module: independent oracles and the freedom of the cell."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import ase.units
 import numpy as np
 import pytest
@@ -82,6 +86,36 @@ def test_rebuild_makes_results_independent_of_what_came_before(potential):
         again = engine.energy_and_forces(atoms.positions + 0.01)
     assert again[0] == first[0]
     np.testing.assert_array_equal(again[1], first[1])
+
+
+FORCES_AFTER = """
+import sys
+import numpy as np
+from symgnn.lammps_interface import LammpsForces
+from symgnn.potentials import find_potential
+from tests.test_lammps_interface import alloy
+
+atoms = alloy(2)
+with LammpsForces(atoms, find_potential(sys.argv[1])) as engine:
+    expected, force = engine.energy_and_forces(atoms.positions)
+    for tallied in (engine.energies, engine.stress) * 2:
+        tallied(atoms.positions)
+        for _ in range(2):
+            energy, again = engine.energy_and_forces(atoms.positions)
+            np.testing.assert_allclose(again, force, rtol=0, atol=1e-12)
+            np.testing.assert_allclose(energy, expected, rtol=1e-14)
+"""
+
+
+def test_forces_follow_energies_by_atom_and_stress(potential):
+    """In a process of its own, which LAMMPS would take down."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORCES_AFTER, str(potential)],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("mirror", [1, -1])

@@ -51,7 +51,6 @@ def test_energies_and_stress_are_those_of_lammps(relaxed, cuzr):
     with LammpsForces(shaken, cuzr) as forces:
         np.testing.assert_allclose(found.energy, forces.energies(shaken.positions), atol=1e-6)
         stress = forces.stress(shaken.positions)
-    with LammpsForces(shaken, cuzr) as forces:
         _, force = forces.energy_and_forces(shaken.positions)
     np.testing.assert_allclose(found.force, force, atol=2e-3)
     volume = shaken.get_volume() * GPa
