@@ -33,15 +33,19 @@ def surface(position: np.ndarray) -> tuple[float, np.ndarray]:
 def search(start: np.ndarray, pushes: np.ndarray) -> Artn:
     """Run one search a push, together."""
     artn = Artn(PROTOCOL, size=len(pushes), capacity=1)
-    zero, _ = surface(start)
     for row, push in enumerate(pushes):
         artn.admit(row, torch.tensor(start).unsqueeze(0), torch.tensor(push).unsqueeze(0))
+    follow(artn, surface(start)[0])
+    return artn
+
+
+def follow(artn: Artn, zero: float) -> None:
+    """Give forces, and energies over `zero`, until all rows have ended."""
     while len(rows := artn.active()):
         found = [surface(trial) for trial in artn.trial[rows].numpy()]
         energy = torch.tensor([energy - zero for energy, _ in found], dtype=torch.float64)
         force = torch.tensor(np.array([force for _, force in found]))
         artn.receive(rows, energy, force, torch.ones(len(rows), dtype=torch.bool))
-    return artn
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,22 @@ def test_a_search_does_not_depend_on_its_batch(artn: Artn) -> None:
     alone = search(np.zeros(3), pushes[7:8])
     assert torch.equal(alone.saddle[0], artn.saddle[7])
     assert alone.evaluations[0] == artn.evaluations[7]
+
+
+def test_a_saddle_is_found_again_across_a_valley() -> None:
+    """From where the lowest eigenvalue, A cos x or B cos y, is positive."""
+    starts = np.array([[1.2, 0.1, 0.05], [0.5, -0.2, 0.0], [-1.4, 0.3, -0.1], [0.1, 1.35, 0.05]])
+    curvature = np.minimum(A * np.cos(starts[:, 0]), B * np.cos(starts[:, 1]))
+    assert (curvature > 0.1).all()
+    artn = Artn(PROTOCOL, size=len(starts), capacity=1)
+    for row, start in enumerate(torch.tensor(starts).unsqueeze(1)):
+        artn.admit_saddle(row, torch.zeros(1, 3).double(), start, start)
+    follow(artn, 0.0)
+    assert (artn.status == Status.CONVERGED).all()
+    saddles = np.pi * np.array([[1, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0]])
+    np.testing.assert_allclose(artn.saddle.numpy(), saddles, atol=1e-4)
+    np.testing.assert_allclose(artn.barrier.numpy(), 2 * np.array([A, A, A, B]), atol=1e-7)
+    np.testing.assert_allclose(artn.curvature.numpy(), -np.array([A, A, A, B]), rtol=1e-3)
 
 
 def test_forces_that_are_no_numbers_end_a_search() -> None:
