@@ -29,6 +29,7 @@ STAGE_MODULES = {
         "neighbors.py",
         "potentials.py",
         "structures.py",
+        "vectors.py",
     ),
     "graphs": (
         "barriers/tables.py",
@@ -36,6 +37,7 @@ STAGE_MODULES = {
         "neighbors.py",
         "potentials.py",
         "structures.py",
+        "vectors.py",
     ),
     "training": ("models/*.py",),
     "explanations": (),

@@ -15,18 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from symgnn.barriers.vectors import (
-    LANES,
-    difference,
-    load,
-    plus_multiple,
-    read,
-    square_distances,
-    store,
-    transpose_rows,
-    write,
-    zero,
-)
+from symgnn.barriers.quads import load, plus_multiple, square_distances, store, zero
+from symgnn.vectors import LANES, minus, read, transpose_rows, write
 
 BLOCK = 256  # pairs
 
@@ -249,7 +239,7 @@ def _sum_near_forces(site, pairs, embedding, scratch, force):
             store(force, atom, plus_multiple(load(force, atom), 1.0, own))
             atom = first[k]
             own, here, pulls = zero(), load(site, atom), embedding[atom]
-        vector = difference(load(site, second[k]), here)
+        vector = minus(load(site, second[k]), here)
         o = other[k]
         g = pull[k] + pulls * slope[k] + embedding[o] * slope_back[k]
         own = plus_multiple(own, g, vector)
@@ -270,7 +260,7 @@ def _sum_far_forces(site, pairs, begin, count, pull, force):
             store(force, atom, plus_multiple(load(force, atom), 1.0, own))
             atom = first[begin + k]
             own, here = zero(), load(site, atom)
-        vector = difference(load(site, second[begin + k]), here)
+        vector = minus(load(site, second[begin + k]), here)
         g, o = pull[k], other[begin + k]
         own = plus_multiple(own, g, vector)
         if o < free:

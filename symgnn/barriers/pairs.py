@@ -11,10 +11,11 @@ import numpy as np
 from numba import njit
 
 from symgnn.barriers.eam_kernel import Pairs
+from symgnn.barriers.quads import square_distances
 from symgnn.barriers.regions import Region
 from symgnn.barriers.tables import PackedTables
-from symgnn.barriers.vectors import LANES, read, square_distances, write
 from symgnn.errors import InputError
+from symgnn.vectors import LANES, read, write
 
 GROUPS = 4  # near pairs of two free atoms, near of a free and a frozen one, and far ones likewise
 BLOCK = 256  # candidates at a time

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from symgnn.barriers.vectors import read, transpose_rows, write
 from symgnn.descriptors.eam_splines import embed
-from symgnn.descriptors.lanes import LANES, load, minus, plus, plus_product, store, times
+from symgnn.descriptors.lanes import load, store
+from symgnn.vectors import LANES, minus, plus, plus_product, read, times, transpose_rows, write
 
 ITEMS = 32 * LANES  # pairs by lanes that are looked up at once and stay in the first-level cache
 SUMS = {"nsz", "contract", "arcp", "reassoc"}  # parts of a sum in any order

@@ -4,11 +4,12 @@ import numpy as np
 from numba import njit, prange
 
 from symgnn.descriptors.eam_splines import BLOCK, embed
-from symgnn.descriptors.lanes import LANES, load, minus, plus_product, store, times
+from symgnn.descriptors.lanes import load, store
 from symgnn.descriptors.region import Region, lay_background, list_pairs
 from symgnn.descriptors.region_forces import energy_and_forces, make_scratch, place_region
 from symgnn.descriptors.region_hessian import inverse_of, listed_hessian, whole_hessian
 from symgnn.neighbors import near_atoms
+from symgnn.vectors import LANES, minus, plus_product, times
 
 
 @njit(cache=True)

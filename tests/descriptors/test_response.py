@@ -12,7 +12,6 @@ from scipy.stats import special_ortho_group
 
 from symgnn.barriers.engines import RegionEngine
 from symgnn.descriptors import invariants, response
-from symgnn.descriptors.lanes import LANES
 from symgnn.descriptors.potential import mechanics_of, species_of, splines, stress_invariants
 from symgnn.descriptors.region import Region, lay_background, list_pairs
 from symgnn.descriptors.region_forces import energy_and_forces, make_scratch, place_region
@@ -21,6 +20,7 @@ from symgnn.lammps_interface import LammpsForces
 from symgnn.neighbors import linked_cells, most_near, near_atoms, pairs
 from symgnn.potentials import find_potential
 from symgnn.threads import use_threads
+from symgnn.vectors import LANES
 from tests.calculators import ForcesCalculator
 
 

@@ -1,35 +1,11 @@
-"""Vector instructions do what plain loops do."""
+"""An atom's four numbers at once: what plain loops do."""
 
 import numpy as np
 import pytest
 from numba import njit
 
-from symgnn.barriers.vectors import (
-    LANES,
-    difference,
-    load,
-    plus_multiple,
-    square_distances,
-    store,
-    transpose_rows,
-    zero,
-)
-
-
-def test_rows_are_transposed() -> None:
-    generator = np.random.default_rng(0)
-    table = generator.random(100)
-    places = generator.integers(0, 92, 2 * LANES).astype(np.int32)
-    columns = np.zeros(8 * 2 * LANES)
-
-    @njit
-    def transpose(table, places, columns):
-        for k in range(0, len(places), LANES):
-            transpose_rows(table, places, k, columns, len(places))
-
-    transpose(table, places, columns)
-    expected = np.array([[table[place + c] for place in places] for c in range(8)])
-    np.testing.assert_array_equal(columns.reshape(8, -1), expected)
+from symgnn.barriers.quads import load, plus_multiple, square_distances, store, zero
+from symgnn.vectors import LANES, minus
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.uint16])
@@ -55,7 +31,7 @@ def test_four_numbers_at_once() -> None:
 
     @njit
     def combine(atoms, out):
-        way = difference(load(atoms, 2), load(atoms, 0))
+        way = minus(load(atoms, 2), load(atoms, 0))
         store(out, 1, plus_multiple(load(out, 1), 0.5, way))
         store(out, 0, zero())
 
