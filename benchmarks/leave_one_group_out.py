@@ -11,17 +11,19 @@ Prints a row for each left-out graph, for their mean and for all their atoms tog
 whose seeds are an ensemble, and of our ridge regression on the same split: Pearson's r, the mean
 absolute error (eV), Spearman's rank r and the area under the curve for the softest 5 %. Beside them
 the error of the training labels' mean, the r of a reference that was measured on these graphs, and
-how far the seeds' r spread.
+how far the seeds' r spread. A second table says whether stated errors hold, see
+`left_out.calibration`, and `--figure` draws the predictions.
 """
 
 import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from left_out import CALIBRATION, Fold, calibration, draw
 
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.training.evaluation import Run, read_run
@@ -103,43 +105,70 @@ def row(name: str, numbers: Sequence[float]) -> str:
     return f"| {name} | " + " | ".join("" if np.isnan(x) else f"{x:.3f}" for x in numbers) + " |"
 
 
-def main() -> None:
-    """Run all folds and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--model", default="response")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--groups", nargs="+", default=GROUPS)
-    arguments, rest = sys.argv[1:], []
-    if "--" in arguments:
-        rest = arguments[arguments.index("--") + 1 :]
-        arguments = arguments[: arguments.index("--")]
-    options = parser.parse_args(arguments)
+def run_folds(options: argparse.Namespace, rest: list[str]) -> Iterator[tuple[Fold, float]]:
+    """Each fold, and the mean time of its seeds, s."""
     graphs = all_graphs(options.folder, options.output)
-    columns = [f"{who} {key}" for who in (options.model, "ridge") for key in METRICS]
+    for group in options.groups:
+        path = fold_graphs(graphs, options.output, group)
+        ridge = run_fold(path, options.output, group, "ridge", 0, [])
+        seeds = range(options.seeds)
+        runs = [run_fold(path, options.output, group, options.model, seed, rest) for seed in seeds]
+        folder = options.output / options.model / group
+        fold = Fold(
+            group=group,
+            computed=runs[0].computed["test"],
+            members={
+                name: np.stack([run.predicted["test"][name] for run in runs])
+                for name in runs[0].computed["test"]
+            },
+            ridge=ridge.predicted["test"],
+            level=float(np.concatenate(list(runs[0].computed["train"].values())).mean()),
+        )
+        yield fold, float(np.mean([seconds(folder / f"seed-{seed}") for seed in seeds]))
+
+
+def print_table(folds: Iterable[tuple[Fold, float]], model: str) -> list[Fold]:
+    """Print the rows as the folds are done; the folds."""
+    columns = [f"{who} {key}" for who in (model, "ridge") for key in METRICS]
     columns += ["constant mae", "reference r", "spread over seeds", "s a run"]
     print("| left out | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1), flush=True)
-    rows, everything = [], []
-    for group in options.groups:
-        fold = fold_graphs(graphs, options.output, group)
-        ridge = run_fold(fold, options.output, group, "ridge", 0, [])
-        seeds = range(options.seeds)
-        runs = [run_fold(fold, options.output, group, options.model, seed, rest) for seed in seeds]
-        folder = options.output / options.model / group
-        spent = float(np.mean([seconds(folder / f"seed-{seed}") for seed in seeds]))
-        level = np.concatenate(list(runs[0].computed["train"].values())).mean()
-        for name, computed in sorted(runs[0].computed["test"].items()):
-            each = [run.predicted["test"][name] for run in runs]
-            spread = float(np.std([pearson(computed, one) for one in each]))
-            constant = np.full(len(computed), level)
-            predicted = (np.mean(each, axis=0), ridge.predicted["test"][name], constant)
+    done, rows, everything = [], [], []
+    for fold, spent in folds:
+        done.append(fold)
+        for name, computed in sorted(fold.computed.items()):
+            spread = float(np.std([pearson(computed, one) for one in fold.members[name]]))
+            constant = np.full(len(computed), fold.level)
+            predicted = (fold.predicted(name), fold.ridge[name], constant)
             everything.append((computed, *predicted))
             rows.append([*figures(computed, predicted), REFERENCE[name], spread, spent])
             print(row(name, rows[-1]), flush=True)
     print(row(f"mean of the {len(rows)}", np.mean(rows, axis=0)))
     computed, *predicted = (np.concatenate(parts) for parts in zip(*everything, strict=True))
     print(row("all atoms together", figures(computed, predicted)))
+    return done
+
+
+def main() -> None:
+    """Run all folds and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--model", default="response")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--groups", nargs="+", default=GROUPS)
+    parser.add_argument("--figure", type=Path)
+    arguments, rest = sys.argv[1:], []
+    if "--" in arguments:
+        rest = arguments[arguments.index("--") + 1 :]
+        arguments = arguments[: arguments.index("--")]
+    options = parser.parse_args(arguments)
+    folds = print_table(run_folds(options, rest), options.model)
+    if len(folds) > 1:
+        print("\n| left out | " + " | ".join(CALIBRATION) + " |\n|" + "---|" * 7)
+        for name, numbers in calibration(folds):
+            print(row(name, numbers))
+    if options.figure:
+        draw(folds, options.model, REFERENCE, options.figure)
 
 
 if __name__ == "__main__":
