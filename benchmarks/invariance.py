@@ -1,11 +1,12 @@
 """How far SymGNN is from invariant, against K, the aggregation and the distribution.
 
     python benchmarks/invariance.py -o invariance.csv --figure invariance.png \
-        [--checkpoint run/checkpoint.pt]
+        [--checkpoint run/checkpoint.pt] [--graphs graphs.h5]
 
 For random orthogonal T, the mean and maximum over atoms and T of |f(T x) - f(x)|, in units of the
-spread of f over the atoms. Without a checkpoint the network has random weights. The uniform
-distribution uses the same weights as the learned one.
+spread of f over the atoms. Without a checkpoint the network has random weights, without graphs the
+atoms are random ones, and of graphs it is the first test glass. All distributions and aggregations
+use the same weights.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from scipy.stats import special_ortho_group
 
+from symgnn.graphs.dataset import read_graphs
 from symgnn.graphs.graph import edges
 from symgnn.models.registry import build_model
 from symgnn.training.checkpoint import load
@@ -53,6 +55,12 @@ def random_graph(atoms: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return species, torch.from_numpy(index), torch.from_numpy(vector)
 
 
+def test_glass(path: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Species, edge index and edge vectors of the first test glass of a file of graphs."""
+    graph = read_graphs(path).of_split("test")[0]
+    return tuple(map(torch.from_numpy, (graph.species, graph.edge_index, graph.edge_vector)))
+
+
 def network(checkpoint: Path | None, **options: object) -> torch.nn.Module:
     """SymGNN in evaluation mode, with the weights of a checkpoint or random ones."""
     torch.manual_seed(0)
@@ -68,6 +76,13 @@ def network(checkpoint: Path | None, **options: object) -> torch.nn.Module:
     return model.eval()
 
 
+def distributions(checkpoint: Path | None) -> tuple[str, ...]:
+    """Those that the weights allow: a network trained with uniform ones has no learned ones."""
+    if checkpoint and load(checkpoint).options.get("distribution") == "haar":
+        return ("haar",)
+    return ("haar", "learned")
+
+
 def plot(rows: list[tuple], path: Path) -> None:
     """Maximum (solid) and mean (dashed) against K."""
     matplotlib.use("Agg")
@@ -75,7 +90,7 @@ def plot(rows: list[tuple], path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
     kinds = sorted({row[:2] for row in rows})
-    for kind, colour in zip(kinds, ("C0", "C1", "C2", "C3"), strict=True):
+    for kind, colour in zip(kinds, ("C0", "C1", "C2", "C3"), strict=False):
         points = np.array([row[2:] for row in rows if row[:2] == kind])
         axes.loglog(points[:, 0], points[:, 2], "o-", color=colour, label=", ".join(kind))
         axes.loglog(points[:, 0], points[:, 1], "o--", color=colour, alpha=0.5)
@@ -93,14 +108,16 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--checkpoint", type=Path, help="a trained symgnn")
+    parser.add_argument("--graphs", type=Path, help="its first test glass takes the atoms' place")
     parser.add_argument("--atoms", type=int, default=200)
     parser.add_argument("--transformations", type=int, default=6)
     options = parser.parse_args()
-    graph, rows = random_graph(options.atoms), []
+    graph = test_glass(options.graphs) if options.graphs else random_graph(options.atoms)
+    rows = []
     with open(options.output, "w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["distribution", "aggregation", "K", "mean", "max"])
-        for distribution in ("haar", "learned"):
+        for distribution in distributions(options.checkpoint):
             for aggregation in ("edge_representations", "predictions"):
                 for samples in SAMPLES:
                     model = network(
