@@ -22,6 +22,7 @@ from symgnn.report.style import (
 from symgnn.report.words import count, decimal, listing, share
 
 CONVERGED = "converged"  # name of the status of a search that reached a saddle
+BELOW = "converged_not_above_the_start"  # such saddles have no barrier
 EVERY = "all"  # where the glass of the searches is not given
 STATUS_COLORS = ("#1f7a5c", "#c77f1a", "#a2476b", "#8794a1", "#7d6bb3")
 
@@ -38,7 +39,7 @@ def labelled(events: Events) -> np.ndarray:
 
 def status_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> Figure:
     groups = events_by_group(events, glasses)
-    names = sorted({name for one in events for name in one.statuses})
+    names = sorted({name for one in events for name in one.statuses} | {BELOW})
     names.sort(key=lambda name: (name != CONVERGED, name))
     counts = {
         name: np.array([sum(ended(one, name) for one in members) for members in groups.values()])
@@ -72,9 +73,13 @@ def status_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> Figure:
 
 
 def ended(events: Events, status: str) -> int:
-    """Number of searches that ended with a status."""
-    number = events.statuses.get(status)
-    return 0 if number is None else int((events.columns[fields.STATUS] == number).sum())
+    """Number of searches that ended with a status; those that converged are divided in two."""
+    reached = int(found(events).sum())
+    if status == CONVERGED:
+        return reached
+    number = events.statuses.get(CONVERGED if status == BELOW else status)
+    total = 0 if number is None else int((events.columns[fields.STATUS] == number).sum())
+    return total - reached if status == BELOW else total
 
 
 def events_by_group(events: Sequence[Events], glasses: Sequence[Glass]) -> dict[str, list[Events]]:

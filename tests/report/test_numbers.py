@@ -1,6 +1,8 @@
 """The numbers on the page are those of the inputs."""
 
 import re
+import shutil
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -122,6 +124,20 @@ def test_searches_are_counted_by_how_they_ended(page, columns):
         assert number(row["converged"]) == pytest.approx(100 * reached.mean(), abs=0.5)
         assert number(row["mean, eV"]) == pytest.approx(one["barrier"][reached].mean(), abs=0.005)
         assert number(row["forces a search"]) == round(one["force_evaluations"].mean())
+
+
+def test_a_saddle_below_its_start_counts_apart(study, tmp_path):
+    path = tmp_path / "events.h5"
+    shutil.copy(study.inputs.events[0], path)
+    with h5py.File(path, "a") as file:
+        reached = np.flatnonzero(file["events/status"][()] == Status.CONVERGED)
+        file["events/barrier"][reached[0]] = -0.1
+    sections, _ = assemble(replace(Inputs(), events=[path], glasses=study.inputs.glasses))
+    searches = next(one for one in sections if one.name == "barriers")
+    caption = next(one for one in searches.blocks if getattr(one, "name", "") == "status").caption
+    assert f"{len(reached) - 1} searches" in searches.blocks[0]
+    assert f"converged {len(reached) - 1} (" in caption
+    assert "converged not above the start 1 (" in caption
 
 
 def test_histograms_hold_every_barrier_and_every_search(page, columns):
