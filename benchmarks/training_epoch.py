@@ -1,11 +1,14 @@
 """One training step of our models against torch-geometric's GATv2 and DGL's EGAT.
 
-    python benchmarks/training_epoch.py --atoms 8000 --threads 1 [--dgl PYTHON] [--huge-pages]
+    python benchmarks/training_epoch.py --atoms 8000 --threads 1 [--dgl PYTHON] [--bf16] [--compile]
 
 All networks see the same random graph with the density and cutoff of the glasses, and have the
 same width and heads (8, 4, 2, 1 of 32 features). A step is a forward pass, a backward pass and a
-step of the optimiser; times are processor seconds, the smallest of the repeats, and their ratio
-to GATv2. The memory is the growth of the process's peak; each network runs in its own process.
+step of the optimiser; times are processor seconds, and their ratio to the first network's. The
+memory is the growth of the process's peak. Each network runs in processes of its own, the networks
+in turn; numbers are medians over the rounds. `--bf16` and `--compile` add rows of the same
+networks in mixed precision and after torch.compile; the time of a first step, on the clock, has
+the compilation in it.
 
 PYTHON is an interpreter with DGL, which needs versions of its own, for example
 
@@ -20,6 +23,7 @@ import argparse
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -107,60 +111,114 @@ def build(name: str) -> nn.Module:
     return build_model(name, elements=[29, 40])
 
 
-def measure(name: str, path: str, repeats: int) -> dict[str, float]:
-    """Processor seconds and peak memory of a step."""
+def measure(row: str, path: str, steps: int) -> dict[str, float]:
+    """Processor seconds of a step (median), peak memory, and wall seconds of the first step."""
+    name, *kind = row.split(":")
     torch.manual_seed(0)
     with np.load(path) as stored:
         graph = [torch.from_numpy(stored[key]) for key in ("species", "index", "vector")]
     model = build(name)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, amsgrad=True)
-    before, seconds = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, []
-    for _ in range(repeats):
-        start = time.process_time()
+    if "compiled" in kind:
+        model.compile(dynamic=False)
+    before, seconds, first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, [], 0.0
+    for step in range(steps + 1):  # the first one loads and prepares
+        start, wall = time.process_time(), time.perf_counter()
         optimizer.zero_grad()
-        model(*graph).square().mean().backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in kind):
+            predicted = model(*graph)
+        predicted.float().square().mean().backward()
         optimizer.step()
-        seconds.append(time.process_time() - start)
+        if step:
+            seconds.append(time.process_time() - start)
+        else:
+            first = time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": min(seconds), "mib": (peak - before) / 1024}
+    return {
+        "seconds": statistics.median(seconds),
+        "mib": (peak - before) / 1024,
+        "first": first,
+    }
+
+
+def measure_in_process(
+    python: str, row: str, path: str, options: argparse.Namespace
+) -> dict[str, float] | None:
+    """`measure` in a process of its own; None where it does not end in time."""
+    threads = str(options.threads)
+    environment = os.environ | {"DGLBACKEND": "pytorch", "OMP_NUM_THREADS": threads}
+    environment["THP_MEM_ALLOC_ENABLE"] = "1" if options.huge_pages else "0"
+    common = ["--threads", threads, "--steps", str(options.steps), "--only", row, path]
+    try:
+        found = subprocess.run(
+            [python, __file__, *common],
+            text=True,
+            env=environment,
+            timeout=options.limit,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def rows(options: argparse.Namespace) -> dict[str, str]:
+    """What is measured, NETWORK[:bf16][:compiled], and the interpreter it needs."""
+    kinds = [""] + [":bf16"] * options.bf16 + [":compiled"] * options.compile
+    found = {name + kind: sys.executable for name in options.networks for kind in kinds}
+    return found | ({"egat": options.dgl} if options.dgl else {})
+
+
+def show(measured: dict[str, list[dict[str, float]]]) -> None:
+    """Medians over the rounds, and their ratios to the first row's."""
+    middle = {
+        row: {key: statistics.median(one[key] for one in found) for key in found[0]}
+        for row, found in measured.items()
+        if found
+    }
+    reference = next(iter(middle.values()))
+    for row in measured:
+        if row not in middle:
+            print(f"{row:24} did not end in time")
+            continue
+        speed, memory = (reference[key] / middle[row][key] for key in ("seconds", "mib"))
+        print(
+            f"{row:24} {middle[row]['seconds']:6.2f} s {speed:5.2f} x as fast"
+            f" {middle[row]['mib']:6.0f} MiB {memory:5.2f} x less"
+            f"   first step {middle[row]['first']:5.1f} s"
+        )
 
 
 def main() -> None:
-    """Measure each network in a process of its own and print a table."""
+    """Measure each network in processes of its own, in turn, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--atoms", type=int, default=8000)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=3)
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
     parser.add_argument("--dgl", help="interpreter with DGL, for the row egat")
     parser.add_argument("--huge-pages", action="store_true")
+    parser.add_argument("--bf16", action="store_true", help="each network under autocast, too")
+    parser.add_argument("--compile", action="store_true", help="each with torch.compile, too")
+    parser.add_argument("--limit", type=float, default=300, help="seconds of one process")
     parser.add_argument("--only", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.only:
-        print(json.dumps(measure(*options.only, options.repeats)))
+        print(json.dumps(measure(*options.only, options.steps)))
         return
-    environment = os.environ | {"DGLBACKEND": "pytorch", "OMP_NUM_THREADS": str(options.threads)}
-    environment["THP_MEM_ALLOC_ENABLE"] = "1" if options.huge_pages else "0"
-    interpreter = dict.fromkeys(options.networks, sys.executable)
-    if options.dgl:
-        interpreter["egat"] = options.dgl
-    common = ["--threads", str(options.threads), "--repeats", str(options.repeats)]
     with tempfile.TemporaryDirectory() as folder:
         path, graph = f"{folder}/graph.npz", random_graph(options.atoms)
         np.savez(path, **graph)
         print(f"{options.atoms} atoms, {len(graph['vector'])} edges, {options.threads} thread(s)")
-        reference = None
-        for name, python in interpreter.items():
-            command = [python, __file__, *common, "--only", name, path]
-            found = json.loads(subprocess.check_output(command, text=True, env=environment))
-            reference = reference or found
-            speed, memory = (reference[key] / found[key] for key in ("seconds", "mib"))
-            print(
-                f"{name:18} {found['seconds']:8.2f} s {speed:6.2f} x as fast"
-                f" {found['mib']:8.0f} MiB {memory:6.2f} x less",
-                flush=True,
-            )
+        measured: dict[str, list[dict[str, float]]] = {row: [] for row in rows(options)}
+        for _ in range(options.rounds):
+            for row, python in rows(options).items():
+                found = measure_in_process(python, row, path, options)
+                measured[row] += [found] if found else []
+    show(measured)
 
 
 if __name__ == "__main__":

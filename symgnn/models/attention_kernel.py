@@ -14,34 +14,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import silu
 
-from symgnn.models.normalization import BatchNorm
+from symgnn.models import attention_loops as loops
+from symgnn.models.edge_update import EdgeUpdate, NormalisedUpdate
+from symgnn.models.products import empty, product, transposed_product
 
 BLOCK_NUMBERS = 256 * 1024  # in a block's (edges, heads * width): 1 MiB in single precision
 SLOPE = 0.01  # of the leaky rectifier below zero
-# Sums may be reordered, for vector instructions; infinities and NaN are kept.
-FAST = {"reassoc", "contract", "nsz", "arcp"}
-
-
-@dataclass
-class EdgeUpdate:
-    """How an edge gets its next features: e + silu(norm(M f + m)), of which some are dropped.
-
-    Attributes:
-        weight: (width, heads * width), M.
-        bias: (width,), m.
-        norm: its running numbers follow the edges in training.
-        kept: (edges, width), factors on the silu (dropout), or None for all one.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    norm: BatchNorm
-    kept: Tensor | None
 
 
 def attend(
@@ -96,144 +77,40 @@ def usable(edge_index: Tensor, edge: Tensor, weight: Tensor) -> bool:
     )
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _activate(feature, source, start, atoms, from_source, from_target, slope):
-    """leaky(feature + source's term + target's term), in place, for a block of targets."""
-    first = start[atoms[0]]
-    columns = feature.shape[1]
-    for i in range(atoms[0], atoms[1]):
-        of_target = from_target[i]
-        for e in range(start[i], start[i + 1]):
-            of_source, row = from_source[source[e]], feature[e - first]
-            for c in range(columns):
-                x = row[c] + of_source[c] + of_target[c]
-                row[c] = max(x, slope * x)
+@dataclass(frozen=True)
+class _Block:
+    """Consecutive targets whose edges are done at once.
+
+    Attributes:
+        atoms: the first target and the one after the last.
+        edges: that end at them.
+        rows: `edges` and some after them, so that blocks have the same number of rows: oneDNN
+            prepares each shape of a product once, which takes longer than the product.
+    """
+
+    atoms: tuple[int, int]
+    edges: slice
+    rows: slice
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _scores(feature, start, atoms, weight, score):
-    """Scores of a block's edges, the largest of each target and head subtracted."""
-    first = start[atoms[0]]
-    heads, width = weight.shape
-    zero = weight.dtype.type(0)
-    for i in range(atoms[0], atoms[1]):
-        for e in range(start[i], start[i + 1]):
-            for h in range(heads):
-                total = zero
-                for k in range(width):
-                    total += feature[e - first, h * width + k] * weight[h, k]
-                score[e, h] = total
-        for h in range(heads):
-            largest = score[start[i], h] if start[i] < start[i + 1] else zero
-            for e in range(start[i], start[i + 1]):
-                largest = max(largest, score[e, h])
-            for e in range(start[i], start[i + 1]):
-                score[e, h] -= largest
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _mix(source, start, atoms, node, attention, mixed):
-    """Normalise the exponentials of the scores, and sum the sources of each target by them."""
-    heads, width = mixed.shape[1:]
-    for i in range(atoms[0], atoms[1]):
-        for h in range(heads):
-            total = node.dtype.type(0)
-            for e in range(start[i], start[i + 1]):
-                total += attention[e, h]
-            for e in range(start[i], start[i + 1]):
-                attention[e, h] /= total
-        for e in range(start[i], start[i + 1]):
-            j = source[e]
-            for h in range(heads):
-                share = attention[e, h]
-                for k in range(width):
-                    mixed[i, h, k] += share * node[j, k]
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _score_gradient(source, start, atoms, node, attention, by_mixed, by_score):
-    """Gradient by the scores of a block's edges, through the softmax."""
-    first = start[atoms[0]]
-    heads, width = by_mixed.shape[1:]
-    zero = node.dtype.type(0)
-    for i in range(atoms[0], atoms[1]):
-        for e in range(start[i], start[i + 1]):
-            j = source[e]
-            for h in range(heads):
-                total = zero
-                for k in range(width):
-                    total += by_mixed[i, h, k] * node[j, k]
-                by_score[e - first, h] = total
-        for h in range(heads):
-            mean = zero
-            for e in range(start[i], start[i + 1]):
-                mean += attention[e, h] * by_score[e - first, h]
-            for e in range(start[i], start[i + 1]):
-                by_score[e - first, h] = attention[e, h] * (by_score[e - first, h] - mean)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _add_to_nodes(source, start, atoms, attention, by_mixed, by_node):
-    """Gradient by the sources' features in the weighted sums."""
-    heads, width = by_mixed.shape[1:]
-    for i in range(atoms[0], atoms[1]):
-        for e in range(start[i], start[i + 1]):
-            j = source[e]
-            for h in range(heads):
-                share = attention[e, h]
-                for k in range(width):
-                    by_node[j, k] += share * by_mixed[i, h, k]
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _through_activation(feature, gradient, weight, slope, by_score, by_weight):
-    """Add what the scores give to `gradient`, and take it through the rectifier, in place."""
-    heads, width = weight.shape
-    zero, one = weight.dtype.type(0), weight.dtype.type(1)
-    for e in range(len(feature)):
-        for h in range(heads):
-            by_this, at = by_score[e, h], h * width
-            for k in range(width):
-                by_weight[h, k] += by_this * feature[e, at + k]
-            for k in range(width):
-                factor = one if feature[e, at + k] > zero else slope
-                gradient[e, at + k] = (gradient[e, at + k] + by_this * weight[h, k]) * factor
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _add_to_ends(gradient, source, start, atoms, by_source, by_target):
-    """Add the gradients of edges to those of the terms of their sources and targets."""
-    first = start[atoms[0]]
-    columns = gradient.shape[1]
-    for i in range(atoms[0], atoms[1]):
-        for e in range(start[i], start[i + 1]):
-            j = source[e]
-            for c in range(columns):
-                by_target[i, c] += gradient[e - first, c]
-            for c in range(columns):
-                by_source[j, c] += gradient[e - first, c]
-
-
-def _blocks(start: Tensor, columns: int) -> list[tuple[tuple[int, int], slice]]:
-    """First atom and the one after the last, and the edges, of consecutive blocks of targets."""
-    edges = max(BLOCK_NUMBERS // columns, 1)
+def _blocks(start: Tensor, columns: int) -> list[_Block]:
+    """All targets in blocks of about `BLOCK_NUMBERS` numbers, (edges, columns)."""
+    size = max(BLOCK_NUMBERS // columns, 1)
     ends = start.numpy()
     found, atom, atoms = [], 0, len(start) - 1
     while atom < atoms:
-        last = int(np.searchsorted(ends, ends[atom] + edges, side="right")) - 1
+        last = int(np.searchsorted(ends, ends[atom] + size, side="right")) - 1
         last = min(max(last, atom + 1), atoms)
-        found.append(((atom, last), slice(int(ends[atom]), int(ends[last]))))
+        first, end = int(ends[atom]), int(ends[last])
+        rows = slice(first, max(end, min(first + size, int(ends[-1]))))
+        found.append(_Block((atom, last), slice(first, end), rows))
         atom = last
     return found
 
 
-def _arrays(*tensors: Tensor) -> list[np.ndarray]:
-    return [tensor.numpy() for tensor in tensors]
-
-
 @dataclass
-class _Block:
-    """Makes the activated features of a block's edges: once forward and once backward."""
+class _Features:
+    """Makes f of a block's edges: once forward and once backward."""
 
     edge: Tensor
     from_source: Tensor
@@ -242,59 +119,16 @@ class _Block:
     source: Tensor
     start: Tensor
 
-    def feature(self, atoms: tuple[int, int], edges: slice) -> Tensor:
-        feature = torch.mm(self.edge[edges], self.weight.T)
-        _activate(
-            *_arrays(feature, self.source, self.start),
-            atoms,
-            *_arrays(self.from_source, self.from_target),
-            feature.numpy().dtype.type(SLOPE),
-        )
+    def __post_init__(self):
+        self._graph = self.source.numpy(), self.start.numpy()
+        self._terms = self.from_source.numpy(), self.from_target.numpy()
+        self._slope = self._terms[0].dtype.type(SLOPE)
+
+    def of(self, block: _Block) -> Tensor:
+        """(rows, heads * width); the rows that are not the block's edges mean nothing."""
+        feature = product(self.edge[block.rows], self.weight)
+        loops.activate(feature.numpy(), *self._graph, block.atoms, *self._terms, self._slope)
         return feature
-
-
-@dataclass
-class _Normalisation:
-    """silu(scale (z - mean) inverse + shift) of the edges' mixed features z, backwards."""
-
-    mixed_edge: Tensor
-    scale: Tensor
-    shift: Tensor
-    mean: Tensor
-    inverse: Tensor
-    kept: Tensor | None
-
-    def by_normal(self, by_new_edge: Tensor, edges: slice) -> Tensor:
-        """Gradient by what goes into the silu."""
-        factor = self.scale * self.inverse
-        normal = torch.addcmul(self.shift - self.mean * factor, self.mixed_edge[edges], factor)
-        by_new = by_new_edge[edges] if self.kept is None else by_new_edge[edges] * self.kept[edges]
-        return torch.ops.aten.silu_backward(by_new, normal)
-
-    def parameter_gradients(
-        self, by_new_edge: Tensor, blocks: list[tuple[tuple[int, int], slice]]
-    ) -> tuple[Tensor, Tensor]:
-        """Gradients by scale and shift."""
-        by_scale, by_shift = torch.zeros_like(self.scale), torch.zeros_like(self.shift)
-        for _, edges in blocks:
-            back = self.by_normal(by_new_edge, edges)
-            by_shift += back.sum(0)
-            by_scale += (back * (self.mixed_edge[edges] - self.mean)).sum(0)
-        return by_scale * self.inverse, by_shift
-
-    def pull_back(
-        self, by_new_edge: Tensor, edges: slice, through: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
-        """Gradient by z; `through` has those by scale and shift where mean and inverse are of z."""
-        back = self.by_normal(by_new_edge, edges)
-        if through is not None:
-            by_scale, by_shift = through
-            count = len(self.mixed_edge)
-            factor = self.inverse * by_scale / count
-            back -= torch.addcmul(
-                by_shift / count - self.mean * factor, self.mixed_edge[edges], factor
-            )
-        return back.mul_(self.scale * self.inverse)
 
 
 class _Attention(torch.autograd.Function):
@@ -303,29 +137,26 @@ class _Attention(torch.autograd.Function):
         ctx, node, edge, from_source, from_target, weight, score, source, start,
         mix, mix_bias, scale, shift, kept, statistics,
     ):  # fmt: skip
-        block = _Block(edge, from_source, from_target, weight, source, start)
+        features = _Features(edge, from_source, from_target, weight, source, start)
         attention = edge.new_empty(len(edge), len(score))
         mixed = edge.new_zeros(len(start) - 1, *score.shape)
         mixed_edge = new_edge = mean = inverse = None
         if mix is not None:
-            mixed_edge, new_edge = torch.empty_like(edge), torch.empty_like(edge)
-        blocks = _blocks(start, len(weight))
-        for atoms, edges in blocks:
-            feature = block.feature(atoms, edges)
-            _scores(*_arrays(feature, start), atoms, *_arrays(score, attention))
-            attention[edges].exp_()
-            _mix(*_arrays(source, start), atoms, *_arrays(node, attention, mixed))
+            mixed_edge = empty(edge.shape, edge.dtype)
+        graph = source.numpy(), start.numpy()
+        arrays = [t.numpy() for t in (score, attention, node, mixed)]
+        for block in _blocks(start, len(weight)):
+            feature = features.of(block)
+            loops.scores(feature.numpy(), graph[1], block.atoms, *arrays[:2])
+            attention[block.edges].exp_()
+            loops.mix(*graph, block.atoms, arrays[2], arrays[1], arrays[3])
             if mix is not None:
-                torch.addmm(mix_bias, feature, mix.T, out=mixed_edge[edges])
+                mixed_edge[block.rows] = product(feature, mix, mix_bias)
         if mix is not None:
             mean, inverse, ctx.of_batch = statistics(mixed_edge)
-            factor = scale * inverse
-            offset = shift - mean * factor
-            for _, edges in blocks:
-                new = silu(torch.addcmul(offset, mixed_edge[edges], factor))
-                if kept is not None:
-                    new *= kept[edges]
-                torch.add(edge[edges], new, out=new_edge[edges])
+            new_edge = NormalisedUpdate(
+                mixed_edge, scale, shift, mean, inverse, kept, ctx.of_batch
+            ).add_to(edge)
         ctx.save_for_backward(
             node, edge, from_source, from_target, weight, score, source, start, attention,
             mix, scale, shift, kept, mixed_edge, mean, inverse,
@@ -339,41 +170,55 @@ class _Attention(torch.autograd.Function):
             node, edge, from_source, from_target, weight, score, source, start, attention,
             mix, scale, shift, kept, mixed_edge, mean, inverse,
         ) = ctx.saved_tensors  # fmt: skip
-        block = _Block(edge, from_source, from_target, weight, source, start)
+        features = _Features(edge, from_source, from_target, weight, source, start)
         by_mixed = by_mixed.contiguous()
-        by_node, by_edge = torch.zeros_like(node), torch.empty_like(edge)
+        by_node, by_edge = torch.zeros_like(node), empty(edge.shape, edge.dtype)
         by_source, by_target = torch.zeros_like(from_source), torch.zeros_like(from_target)
         by_weight, by_score = torch.zeros_like(weight.T.contiguous()), torch.zeros_like(score)
-        slope = score.numpy().dtype.type(SLOPE)
-        graph = _arrays(source, start)
-        blocks = _blocks(start, len(weight))
+        transposed = weight.T.contiguous()
+        after = [None] * 6
         if mix is not None:
-            by_mix, by_mix_bias = torch.zeros_like(mix), torch.zeros_like(shift)
-            normalisation = _Normalisation(mixed_edge, scale, shift, mean, inverse, kept)
-            by_scale, by_shift = normalisation.parameter_gradients(by_new_edge, blocks)
-            through = (by_scale, by_shift) if ctx.of_batch else None
-        for atoms, edges in blocks:
-            feature = block.feature(atoms, edges)
+            by_mix, transposed_mix = torch.zeros_like(mix), mix.T.contiguous()
+            normalisation = NormalisedUpdate(
+                mixed_edge, scale, shift, mean, inverse, kept, ctx.of_batch
+            )
+            by_scale, by_shift = normalisation.parameter_gradients(by_new_edge)
+            # the mean of a batch takes the bias away
+            by_bias = torch.zeros_like(shift) if ctx.of_batch else normalisation.factor * by_shift
+            after = [by_mix, by_bias, by_scale, by_shift, None, None]
+        given = [t.numpy() for t in (source, start, node, attention, by_mixed, score)]
+        sums = [t.numpy() for t in (by_node, by_score, by_source, by_target)]
+        for block in _blocks(start, len(weight)):
+            feature, count = features.of(block), block.edges.stop - block.edges.start
             if mix is None:
                 gradient = torch.zeros_like(feature)
             else:
-                back = normalisation.pull_back(by_new_edge, edges, through)
-                by_mix_bias += back.sum(0)
-                gradient = back @ mix
-                by_mix.addmm_(back.T, feature)
-            of_scores = feature.new_empty(len(feature), len(score))
-            _score_gradient(*graph, atoms, *_arrays(node, attention, by_mixed, of_scores))
-            _add_to_nodes(*graph, atoms, *_arrays(attention, by_mixed, by_node))
-            _through_activation(
-                *_arrays(feature, gradient, score), slope, *_arrays(of_scores, by_score)
-            )
-            _add_to_ends(gradient.numpy(), *graph, atoms, *_arrays(by_source, by_target))
-            if mix is None:
-                torch.mm(gradient, weight, out=by_edge[edges])
-            else:
-                torch.addmm(by_new_edge[edges], gradient, weight, out=by_edge[edges])
-            by_weight.addmm_(edge[edges].T, gradient)
-        after = [None] * 6
-        if mix is not None:
-            after = [by_mix, by_mix_bias, by_scale, by_shift, None, None]
+                back = normalisation.pull_back(by_new_edge, block.rows)
+                back[count:] = 0  # of the next block
+                gradient = product(back, transposed_mix)
+                by_mix += transposed_product(back, feature)
+            _pull_back(feature, gradient, block.atoms, *given, *sums)
+            by_edge[block.rows] = product(gradient, transposed)
+            if mix is not None:
+                by_edge[block.edges] += by_new_edge[block.edges]
+            by_weight += transposed_product(edge[block.rows], gradient)
         return by_node, by_edge, by_source, by_target, by_weight.T, by_score, None, None, *after
+
+
+def _pull_back(
+    feature, gradient, atoms, source, start, node, attention, by_mixed, score,
+    by_node, by_score, by_source, by_target,
+):  # fmt: skip
+    """From the gradient by f of a block's edges to that by what is in the rectifier, in place.
+
+    The last four are added to.
+    """
+    feature, gradient = feature.numpy(), gradient.numpy()
+    graph, count = (source, start, atoms), start[atoms[1]] - start[atoms[0]]
+    of_scores = np.empty((count, len(score)), score.dtype)
+    loops.score_gradient(*graph, node, attention, by_mixed, of_scores)
+    loops.add_to_nodes(*graph, attention, by_mixed, by_node)
+    loops.through_activation(
+        feature[:count], gradient, score, score.dtype.type(SLOPE), of_scores, by_score
+    )
+    loops.add_to_ends(gradient, *graph, by_source, by_target)

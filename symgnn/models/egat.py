@@ -8,8 +8,8 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
 from symgnn.models import attention_kernel
-from symgnn.models.attention_kernel import EdgeUpdate
 from symgnn.models.blocks import many_edges, target_blocks
+from symgnn.models.edge_update import EdgeUpdate
 from symgnn.models.elements import ElementEmbedding
 from symgnn.models.normalization import BatchNorm
 

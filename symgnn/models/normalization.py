@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from symgnn.models.products import empty
+
 ROWS = 1 << 14  # whose squares are made at once: `torch.var_mean` by column is far slower
 
 
@@ -131,7 +133,7 @@ class _Normalise(torch.autograd.Function):
     def forward(ctx, x, scale, shift, mean, inverse):
         ctx.save_for_backward(x, scale, mean, inverse)
         factor = scale * inverse
-        return torch.addcmul(shift - mean * factor, x, factor)
+        return torch.addcmul(shift - mean * factor, x, factor, out=empty(x.shape, x.dtype))
 
     @staticmethod
     @once_differentiable
@@ -142,5 +144,6 @@ class _Normalise(torch.autograd.Function):
             by_scale += ((rows - mean) * back).sum(0)
         by_scale = by_scale * inverse
         factor = inverse * by_scale / len(x)
-        by_x = torch.addcmul(mean * factor - by_shift / len(x), x, -factor)
+        rest = mean * factor - by_shift / len(x)
+        by_x = torch.addcmul(rest, x, -factor, out=empty(x.shape, x.dtype))
         return by_x.add_(gradient).mul_(scale * inverse), by_scale, by_shift, None, None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from symgnn.models.blocks import by_rows
+from symgnn.models import encoding_kernel
 from symgnn.models.egat import PredictionModule
 from symgnn.models.normalization import BatchNorm
 from symgnn.models.symmetrization import Symmetrization
@@ -50,11 +50,11 @@ class EdgeEncoder(nn.Module):
             (edges, width).
         """
         first = (transformations.mT @ self.first.weight.T) / LENGTH_UNIT
-        shared = [first, self.first.bias, self.second.weight, self.second.bias]
+        numbers = [edge_vector, first, self.first.bias, self.second.weight, self.second.bias]
         if hasattr(self, "radial"):
-            shared += [self.centres, self.radial.weight]
-        numbers = len(transformations) * len(self.first.bias)
-        return self.norm(by_rows(_encode, [edge_vector], *shared, numbers=numbers))
+            numbers += [self.centres, self.radial.weight]
+        fast = encoding_kernel.usable(edge_vector, first)
+        return self.norm((encoding_kernel.encode if fast else _encode)(*numbers))
 
 
 def _encode(

@@ -117,8 +117,8 @@ def test_batch_equals_single(model):
 def test_large_structures_in_blocks_give_the_same(model, monkeypatch):
     graph = tensors(*random_structure(7, atoms=300, side=18.0))
     whole = model(*graph)
-    for name in ("EDGES_AT_ONCE", "NUMBERS_AT_ONCE"):
-        monkeypatch.setattr(f"symgnn.models.blocks.{name}", 500)
+    for name in ("blocks.EDGES_AT_ONCE", "encoding_kernel.NUMBERS_AT_ONCE"):
+        monkeypatch.setattr(f"symgnn.models.{name}", 500)
     torch.testing.assert_close(model(*graph), whole, **SAME)
 
 
