@@ -217,6 +217,23 @@ def near_atoms(place, places, radius, who, where):
     return count
 
 
+@numba.njit(cache=True)
+def mark_near(chosen, places, radius, most, marked):
+    """Mark the chosen atoms and all atoms within a radius of any of them.
+
+    Args:
+        chosen: (n,), places in the bin order.
+        places: linked cells that reach as far as the radius.
+        radius: Å.
+        most: from `most_near`.
+        marked: (atoms,) bool, out: set to true for these atoms and not touched for others.
+    """
+    who, where = np.empty(most, np.int64), np.empty((most, 3))
+    for place in chosen:
+        for k in range(near_atoms(place, places, radius, who, where)):
+            marked[who[k]] = True
+
+
 def most_near(places: LinkedCells, radius: float) -> int:
     """The largest number of atoms that `near_atoms` finds around an atom, itself included."""
     return 1 + int(_count(places, radius * radius).max(initial=0))

@@ -35,11 +35,12 @@ STAGE_MODULES = {
         "barriers/tables.py",
         "descriptors/*.py",
         "neighbors.py",
+        "pieces.py",
         "potentials.py",
         "structures.py",
         "vectors.py",
     ),
-    "training": ("models/*.py",),
+    "training": ("models/*.py", "pieces.py"),
     "explanations": (),
     "report": (
         "analysis/*.py",

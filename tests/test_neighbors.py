@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matscipy.neighbours import neighbour_list
 
-from symgnn.neighbors import pairs
+from symgnn.neighbors import linked_cells, mark_near, most_near, pairs
 
 CELLS = {
     "cubic": np.diag([14.0, 14.0, 14.0]),
@@ -65,6 +65,17 @@ def test_matscipy_agrees_on_a_larger_cell():
     order = np.lexsort((j, i))
     np.testing.assert_array_equal(found.source, i[order])
     np.testing.assert_array_equal(found.target, j[order])
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_atoms_near_chosen_ones_are_marked(name):
+    random, cell = np.random.default_rng(2), CELLS[name]
+    positions = random.random((60, 3)) @ cell
+    chosen, found = np.array([3, 40]), pairs(positions, cell, 2.5)
+    expected = np.isin(np.arange(60), [*chosen, *found.target[np.isin(found.source, chosen)]])
+    places, marked = linked_cells(positions, cell, 2.5), np.zeros(60, dtype=bool)
+    mark_near(np.argsort(places.members)[chosen], places, 2.5, most_near(places, 2.5), marked)
+    np.testing.assert_array_equal(marked, expected)
 
 
 def test_one_atom_pairs_with_its_own_images():

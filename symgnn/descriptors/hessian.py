@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit, prange
 
 from symgnn.descriptors.eam_splines import BLOCK, Splines, embed, pair_function
-from symgnn.neighbors import linked_cells, most_near, near_atoms
+from symgnn.neighbors import LinkedCells, linked_cells, most_near, near_atoms
 
 
 class Blocks(NamedTuple):
@@ -26,6 +26,8 @@ class Blocks(NamedTuple):
 
     Attributes:
         own: (atoms, 3, 3), eV/Å², of each atom with itself.
+        beyond: (atoms, 3, 3), eV/Å², what K of its pairs that are not nearer than `listed` adds to
+            that.
         begin: (atoms + 1,) int64.
         other: (pairs,) int32, the second atom.
         vector: (pairs, 3), Å, from the first to the second atom.
@@ -33,21 +35,41 @@ class Blocks(NamedTuple):
     """
 
     own: np.ndarray
+    beyond: np.ndarray
     begin: np.ndarray
     other: np.ndarray
     vector: np.ndarray
     block: np.ndarray
 
 
-def hessian_blocks(
+class Frame(NamedTuple):
+    """What all blocks of a structure are made from.
+
+    Attributes:
+        most: from `symgnn.neighbors.most_near`.
+        reach: Å, of the pairs. At this distance blocks need not be small: two atoms act on each
+            other through all that both are near to.
+        embedding: (atoms, 2), F' and F''.
+        gradient: (atoms, 3), the derivative of each atom's density by its own place.
+        count: (atoms,) int64, pairs of each atom.
+    """
+
+    most: int
+    reach: float
+    embedding: np.ndarray
+    gradient: np.ndarray
+    count: np.ndarray
+
+
+def hessian_frame(
     positions: np.ndarray,
     cell: np.ndarray,
     species: np.ndarray,
     density: np.ndarray,
     splines: Splines,
     reach: float,
-) -> Blocks:
-    """All blocks of a periodic structure; images of an atom count as atoms of their own.
+) -> tuple[LinkedCells, Frame]:
+    """Linked cells of a periodic structure and what else `hessian_blocks` needs of it.
 
     Args:
         positions: (atoms, 3), Å.
@@ -55,25 +77,46 @@ def hessian_blocks(
         species: (atoms,), elements in the tables.
         density: (atoms,), from `mechanics`.
         splines: the potential.
-        reach: Å, of the pairs. At this distance blocks need not be small: two atoms act on each
-            other through all that both are near to.
+        reach: Å, see `Frame`.
     """
-    outer = max(reach, splines.cutoff)
+    outer, atoms = max(reach, splines.cutoff), len(positions)
     places = linked_cells(positions, cell, outer, finer=2)
-    most = most_near(places, outer)
-    atoms = len(positions)
+    most, count = most_near(places, outer), np.empty(atoms, dtype=np.int64)
     embedding, gradient = np.empty((atoms, 2)), np.empty((atoms, 3))
-    count = np.zeros(atoms + 1, dtype=np.int64)
-    _prepare(places, species, density, splines, reach, most, embedding, gradient, count[1:])
-    begin = np.cumsum(count)
+    _prepare(places, species, density, splines, reach, most, embedding, gradient, count)
+    return places, Frame(most, reach, embedding, gradient, count)
+
+
+def hessian_blocks(
+    places: LinkedCells,
+    frame: Frame,
+    species: np.ndarray,
+    splines: Splines,
+    listed: float,
+    needed: np.ndarray,
+) -> Blocks:
+    """The blocks of some atoms; images of an atom count as atoms of their own.
+
+    Args:
+        places: of the structure, from `hessian_frame`.
+        frame: from there as well.
+        species: (atoms,), elements in the tables.
+        splines: the potential.
+        listed: Å, see `Blocks`.
+        needed: (atoms,) bool, whose blocks are made; other atoms have no pairs, and their own
+            blocks are not set.
+    """
+    atoms = len(species)
+    begin = np.concatenate([[0], np.cumsum(np.where(needed, frame.count, 0))])
     blocks = Blocks(
         own=np.empty((atoms, 3, 3)),
+        beyond=np.zeros((atoms, 3, 3)),
         begin=begin,
         other=np.empty(begin[-1], dtype=np.int32),
         vector=np.empty((begin[-1], 3)),
         block=np.empty((begin[-1], 3, 3)),
     )
-    _fill(places, species, splines, reach, most, embedding, gradient, blocks)
+    _fill(places, frame, species, splines, listed, needed, blocks)
     return blocks
 
 
@@ -117,8 +160,8 @@ def stiffness(splines, a, b, first_a, first_b, d, r, out):
 
 @njit(cache=True, parallel=True)
 def _prepare(places, species, density, splines, reach, most, embedding, gradient, count):
-    """F' and F'', the derivative of each atom's density by its own place, and numbers of pairs."""
-    atoms = len(places.ordered)
+    """Fill F' and F'', the derivatives of densities and the numbers of pairs."""
+    atoms = len(species)
     for block in prange((atoms + BLOCK - 1) // BLOCK):
         who = np.empty(most, np.int64)
         where = np.empty((most, 3))
@@ -164,50 +207,44 @@ def _add_outer(out, factor, a, b):
 
 
 @njit(cache=True, parallel=True)
-def _fill(places, species, splines, reach, most, embedding, gradient, blocks):
-    atoms = len(places.ordered)
+def _fill(places, frame, species, splines, listed, needed, blocks):
+    atoms, outer = len(species), max(frame.reach, splines.cutoff)
     for block in prange((atoms + BLOCK - 1) // BLOCK):
-        who = np.empty(most, np.int64)
-        where = np.empty((most, 3))
-        close = np.empty(most, np.int64)
-        slopes = np.empty((most, 3))
+        who = np.empty(frame.most, np.int64)
+        where = np.empty((frame.most, 3))
+        close = np.empty(frame.most, np.int64)
+        slopes = np.empty((frame.most, 3))
         for place in range(block * BLOCK, min(atoms, (block + 1) * BLOCK)):
-            near = near_atoms(place, places, max(reach, splines.cutoff), who, where)
+            if not needed[places.members[place]]:
+                continue
+            near = near_atoms(place, places, outer, who, where)
             found = _pair_terms(
-                who[:near],
-                where[:near],
-                species,
-                splines,
-                reach,
-                embedding,
-                gradient,
-                blocks,
-                close,
-                slopes,
+                who[:near], where[:near], species, splines, listed, frame, blocks, close, slopes
             )
             _shared_terms(
-                who, where, species, splines, embedding, blocks, close[:found], slopes[:found]
+                who, where, species, splines, frame, blocks, close[:found], slopes[:found]
             )
 
 
 @njit(cache=True)
-def _pair_terms(who, where, species, splines, reach, embedding, gradient, blocks, close, slopes):
+def _pair_terms(who, where, species, splines, listed, frame, blocks, close, slopes):
     """What an atom and each of its neighbours give by themselves.
 
     Fills `close` and `slopes` with the sites whose density the atom adds to and the derivatives of
     that by its place; returns their number.
     """
     i, h = who[0], splines.step
-    s, own = species[i], blocks.own[i]
+    s, own, embedding, gradient = species[i], blocks.own[i], frame.embedding, frame.gradient
     own[:, :] = 0.0
     _add_outer(own, embedding[i, 1], gradient[i], gradient[i])
     slope, part, nothing = np.empty(3), np.empty((3, 3)), np.empty((3, 3))
     at, found = blocks.begin[i], 0
     for k in range(1, len(who)):
         d, j = where[k], who[k]
-        r = np.sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
+        r2 = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
+        r = np.sqrt(r2)
         t, pair = species[j], nothing
-        if r < reach and ahead(d):
+        if r < frame.reach and ahead(d):
             pair = blocks.block[at]
             pair[:, :] = 0.0
             blocks.other[at] = j
@@ -219,6 +256,8 @@ def _pair_terms(who, where, species, splines, reach, embedding, gradient, blocks
                 for v in range(3):
                     own[u, v] += part[u, v]
                     pair[u, v] -= part[u, v]
+                    if r2 >= listed * listed:
+                        blocks.beyond[i, u, v] += part[u, v]
         if r < splines.density_cutoff:
             here = pair_function(splines, s, t, 1, r / h)[1] / h / r
             there = pair_function(splines, s, t, 2, r / h)[1] / h / r
@@ -234,7 +273,7 @@ def _pair_terms(who, where, species, splines, reach, embedding, gradient, blocks
 
 
 @njit(cache=True)
-def _shared_terms(who, where, species, splines, embedding, blocks, close, slopes):
+def _shared_terms(who, where, species, splines, frame, blocks, close, slopes):
     """Add what an atom and each other one do to the densities of sites that both are near to."""
     i, h, dense2 = who[0], splines.step, splines.density_cutoff**2
     for k in range(blocks.begin[i], blocks.begin[i + 1]):
@@ -247,7 +286,7 @@ def _shared_terms(who, where, species, splines, embedding, blocks, close, slopes
                 continue
             r = np.sqrt(r2)
             factor = pair_function(splines, species[who[c]], t, 1, r / h)[1] / h / r
-            factor *= embedding[who[c], 1]
+            factor *= frame.embedding[who[c], 1]
             for u in range(3):
                 pair[u, 0] += factor * slopes[n, u] * x
                 pair[u, 1] += factor * slopes[n, u] * y

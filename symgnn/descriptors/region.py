@@ -15,8 +15,6 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from symgnn.descriptors.eam_splines import pair_function
-
 
 class Region(NamedTuple):
     """Free atoms, which come first, and the sites around them.
@@ -26,7 +24,10 @@ class Region(NamedTuple):
         atom: (sites,), which atom of the structure each is, or an image of.
         element: (sites,), in the tables.
         free: number of free atoms.
-        begin: (free + 1,): the listed pairs of free atom a are those from begin[a] to begin[a + 1].
+        group: (groups + 1,): the free sites of each element and then the frozen ones of each, group
+            g from group[g] to group[g + 1]; the first site's element comes first.
+        begin: (groups free + 1,): the listed pairs of free atom a with the later sites of group g
+            are those from begin[groups a + g] on.
         second: (pairs,), the other site of each pair, of a greater number.
         density: (sites,), at the start.
         background: (sites,), the density that no listed pair gives.
@@ -36,6 +37,7 @@ class Region(NamedTuple):
     atom: np.ndarray
     element: np.ndarray
     free: int
+    group: np.ndarray
     begin: np.ndarray
     second: np.ndarray
     density: np.ndarray
@@ -43,31 +45,49 @@ class Region(NamedTuple):
 
 
 @njit(cache=True)
-def list_pairs(where, free, count, reach, begin, second):
-    """Pairs of a free atom with any later site nearer than `reach`: see `Region`."""
-    found = 0
-    square = reach * reach
-    for a in range(free):
-        begin[a] = found
-        x, y, z = where[a, 0], where[a, 1], where[a, 2]
-        for b in range(a + 1, count):
-            dx, dy, dz = where[b, 0] - x, where[b, 1] - y, where[b, 2] - z
-            second[found] = b
-            found += 1 if dx * dx + dy * dy + dz * dz < square else 0
-    begin[free] = found
+def sort_sites(who, where, species, radius, atom, start, element, group):
+    """Sort sites into the groups of `Region`; returns the number of free ones.
+
+    Args:
+        who: (sites,), atoms of the structure, the one in the middle first.
+        where: (sites, 3), Å, from the middle.
+        species: (atoms,), elements in the tables.
+        radius: within which sites are free, Å.
+        atom: (sites,), out; and the next three, see `Region`.
+        start: out.
+        element: out.
+        group: out.
+    """
+    elements = (len(group) - 1) // 2
+    group[:] = 0
+    for k in range(len(who)):
+        element[k] = (species[who[k]] - species[who[0]]) % elements
+        if where[k, 0] ** 2 + where[k, 1] ** 2 + where[k, 2] ** 2 >= radius * radius:
+            element[k] += elements
+        group[element[k] + 1] += 1
+    group[:] = np.cumsum(group)
+    place = group[:-1].copy()
+    for k in range(len(who)):
+        at = place[element[k]]
+        place[element[k]] += 1
+        atom[at] = who[k]
+        start[at] = where[k]
+    for k in range(len(who)):
+        element[k] = species[atom[k]]
+    return group[elements]
 
 
 @njit(cache=True)
-def lay_background(region, splines):
-    """Set the density that no listed pair gives, from that at the start."""
-    region.background[:] = region.density
-    for a in range(region.free):
-        for k in range(region.begin[a], region.begin[a + 1]):
-            b, square = region.second[k], 0.0
-            for u in range(3):
-                square += (region.start[b, u] - region.start[a, u]) ** 2
-            if square < splines.density_cutoff**2:
-                x = np.sqrt(square) / splines.step
-                s, t = region.element[a], region.element[b]
-                region.background[a] -= pair_function(splines, s, t, 1, x)[0]
-                region.background[b] -= pair_function(splines, s, t, 2, x)[0]
+def list_pairs(start, group, free, reach, begin, second):
+    """Pairs of a free atom with any later site nearer than `reach`: see `Region`."""
+    found, groups = 0, len(group) - 1
+    square = reach * reach
+    for a in range(free):
+        x, y, z = start[a, 0], start[a, 1], start[a, 2]
+        for g in range(groups):
+            begin[groups * a + g] = found
+            for b in range(max(a + 1, group[g]), group[g + 1]):
+                dx, dy, dz = start[b, 0] - x, start[b, 1] - y, start[b, 2] - z
+                second[found] = b
+                found += 1 if dx * dx + dy * dy + dz * dz < square else 0
+    begin[groups * free] = found

@@ -59,6 +59,7 @@ def listed_hessian(region, embedding, splines, hessian, used, slopes):
         slopes: (sites, free, 3), of no set content.
     """
     free, count, h = region.free, len(region.atom), splines.step
+    groups = len(region.group) - 1
     hessian[:, :] = 0.0
     used[:, 0] = 0  # how many atoms a site's density depends on; those follow
     for a in range(free):
@@ -66,7 +67,7 @@ def listed_hessian(region, embedding, splines, hessian, used, slopes):
         slopes[a, 0, :] = 0.0
     part, d = np.empty((3, 3)), np.empty(3)
     for a in range(free):
-        for k in range(region.begin[a], region.begin[a + 1]):
+        for k in range(region.begin[groups * a], region.begin[groups * (a + 1)]):
             b = region.second[k]
             for u in range(3):
                 d[u] = region.start[b, u] - region.start[a, u]
@@ -113,6 +114,37 @@ def listed_hessian(region, embedding, splines, hessian, used, slopes):
     for i in range(3 * free):
         for j in range(i):
             hessian[j, i] = hessian[i, j]
+
+
+@njit(cache=True)
+def unlisted_hessian(region, blocks, splines, listed, hessian):
+    """What pairs that are not listed add to the Hessian, (3 free, 3 free), eV/Å².
+
+    Only where all pairs that add to a density are listed: those beyond act by themselves, and what
+    they do to an atom's own block is the same in all regions.
+
+    Args:
+        region: at its start.
+        blocks: of the structure.
+        splines: the potential.
+        listed: Å, from where pairs are not listed.
+        hessian: out.
+    """
+    part, d = np.empty((3, 3)), np.empty(3)
+    hessian[:, :] = 0.0
+    for a in range(region.free):
+        hessian[3 * a : 3 * a + 3, 3 * a : 3 * a + 3] = blocks.beyond[region.atom[a]]
+        for b in range(a + 1, region.free):
+            for u in range(3):
+                d[u] = region.start[b, u] - region.start[a, u]
+            square = d[0] * d[0] + d[1] * d[1] + d[2] * d[2]
+            if listed**2 <= square < splines.cutoff**2:
+                s, t = region.element[a], region.element[b]
+                stiffness(splines, s, t, 0.0, 0.0, d, np.sqrt(square), part)
+                for u in range(3):
+                    for v in range(3):
+                        hessian[3 * a + u, 3 * b + v] = -part[u, v]
+                        hessian[3 * b + u, 3 * a + v] = -part[u, v]
 
 
 @njit(cache=True, fastmath={"nsz", "contract", "arcp", "reassoc"}, error_model="numpy")

@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from symgnn.descriptors.averages import average_around
 from symgnn.descriptors.eam_splines import Splines
-from symgnn.descriptors.hessian import hessian_blocks
+from symgnn.descriptors.hessian import hessian_blocks, hessian_frame
 from symgnn.descriptors.potential import (
     Mechanics,
     mechanics_of,
@@ -35,7 +35,8 @@ from symgnn.descriptors.potential import (
     stress_invariants,
 )
 from symgnn.descriptors.response_kernel import push_softly
-from symgnn.neighbors import linked_cells, most_near
+from symgnn.neighbors import linked_cells, mark_near, most_near
+from symgnn.pieces import divide
 from symgnn.potentials import Potential
 
 RADIUS = 5.0  # Å, of the region: some 33 atoms
@@ -45,6 +46,7 @@ STEPS = 8
 STRIDE = 0.2  # Å, of all atoms' displacements together
 KEPT = slice(1, None, 2)  # steps whose energies and forces are inputs
 RELAXATIONS = 1  # Newton steps of the other coordinates at each step, after its energy is taken
+MOST_ATOMS = 50_000  # whose Hessian is kept at once, 0.9 GB with their surroundings
 VERSION = 2  # of these numbers; a model trained on others is refused
 # Radii of the means around an atom, Å, and whether each element is averaged by itself.
 AVERAGED_TO = ((3.6, False), (3.6, True), (5.0, False), (5.5, True), (7.0, False), (9.0, False))
@@ -81,6 +83,7 @@ def response_of(
     steps: int = STEPS,
     stride: float = STRIDE,
     relaxations: int = RELAXATIONS,
+    most_atoms: int = MOST_ATOMS,
 ) -> Response:
     """Push every atom's surroundings.
 
@@ -95,6 +98,7 @@ def response_of(
         stride: length of a step, Å.
         relaxations: force calls of a step, at least 1; after each the other coordinates make a
             Newton step. The last call's energy counts.
+        most_atoms: that are done at once, which bounds the memory and changes no number.
 
     Raises:
         ValueError: directions or relaxations out of range.
@@ -114,6 +118,7 @@ def response_of(
         steps=steps,
         stride=stride,
         relaxations=relaxations,
+        most_atoms=most_atoms,
     )
 
 
@@ -129,28 +134,36 @@ def _pushed(
     steps: int,
     stride: float,
     relaxations: int,
+    most_atoms: int,
 ) -> Response:
+    """Piece by piece: the blocks of the Hessian take some 13 kB an atom."""
     positions, cell = atoms.positions, atoms.cell.array
-    blocks = hessian_blocks(positions, cell, species, known.density, table, 2.0 * radius)
+    near, frame = hessian_frame(positions, cell, species, known.density, table, 2.0 * radius)
     outer = radius + listed
     places = linked_cells(positions, cell, outer, finer=2)
+    place_of, most = np.argsort(places.members), most_near(places, outer)
     soft = np.empty((len(atoms), 7))
     path = np.empty((len(atoms), directions, 2, steps, 2))
-    with threadpool_limits(1):  # the loops run in parallel, their matrices are small
-        push_softly(
-            places,
-            species,
-            (known.density, known.force),
-            blocks,
-            table,
-            radius,
-            listed,
-            stride,
-            relaxations,
-            most_near(places, outer),
-            soft,
-            path,
-        )
+    for piece in divide(positions, cell, most_atoms):
+        needed = _within(radius, piece, atoms)
+        blocks = hessian_blocks(near, frame, species, table, listed, needed)
+        with threadpool_limits(1):  # the loops run in parallel, their matrices are small
+            push_softly(
+                np.sort(place_of[piece]),
+                places,
+                species,
+                (known.density, known.force),
+                blocks,
+                table,
+                radius,
+                listed,
+                stride,
+                relaxations,
+                most,
+                soft,
+                path,
+            )
+        del blocks  # before there are the next ones
     return Response(
         compliance=soft[:, :3],
         stiffness=soft[:, 3:6],
@@ -158,6 +171,16 @@ def _pushed(
         energy=path[..., 0],
         force=path[..., 1],
     )
+
+
+def _within(radius: float, piece: np.ndarray, atoms: Atoms) -> np.ndarray:
+    """Which atoms are nearer than the radius to an atom of the piece, (atoms,) bool."""
+    if len(piece) == len(atoms):
+        return np.ones(len(atoms), dtype=bool)
+    places = linked_cells(atoms.positions, atoms.cell.array, radius)
+    chosen, found = np.argsort(places.members)[piece], np.zeros(len(atoms), dtype=bool)
+    mark_near(chosen, places, radius, most_near(places, radius), found)
+    return found
 
 
 def names() -> list[str]:
@@ -203,6 +226,7 @@ def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.
         steps=STEPS,
         stride=STRIDE,
         relaxations=RELAXATIONS,
+        most_atoms=MOST_ATOMS,
     )
     energy = np.log(np.clip(answer.energy[..., KEPT], *ENERGY_RANGE))
     force = np.clip(answer.force[..., KEPT], *FORCE_RANGE)

@@ -13,9 +13,10 @@ from torch import nn
 from symgnn.graphs.graph import Graph
 from symgnn.models.normalization import refresh
 from symgnn.models.reach import reach
+from symgnn.pieces import divide
 from symgnn.training.batches import Batch, Scaling, as_batch, join
 from symgnn.training.metrics import metrics_of_glasses
-from symgnn.training.pieces import divide, piece_of
+from symgnn.training.pieces import piece_of
 from symgnn.training.recipe import Recipe, average_weights, build_optimizer, learning_rate
 
 REFRESHING_GLASSES = 4  # at most: a glass has some 250,000 edges, which give their means well
@@ -131,7 +132,7 @@ def _parts(
     pieces = [
         piece_of(batch, own, depth)
         for batch, graph in zip(batches, graphs, strict=True)
-        for own in divide(graph, recipe.piece_atoms)
+        for own in divide(graph.position, graph.cell, recipe.piece_atoms)
     ]
     return [piece.batch for piece in pieces if len(piece.labelled)]
 

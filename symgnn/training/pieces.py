@@ -11,29 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from symgnn.graphs.graph import Graph
 from symgnn.training.batches import Batch
-
-
-def divide(graph: Graph, most: int) -> list[np.ndarray]:
-    """Indices of the atoms of each piece, compact in space and within one atom of the same size.
-
-    A piece is halved across its longest side, in the cell's coordinates, until it is small enough.
-
-    Args:
-        graph: a glass.
-        most: atoms of a piece.
-    """
-    fractional = graph.position @ np.linalg.inv(graph.cell)
-    place = (fractional - np.floor(fractional)) * np.linalg.norm(graph.cell, axis=1)
-    pieces, wanted = [np.arange(len(place))], -(-len(place) // most)
-    while len(pieces) < wanted or max(len(piece) for piece in pieces) > most:
-        largest = pieces.pop(int(np.argmax([len(piece) for piece in pieces])))
-        side = int(np.ptp(place[largest], axis=0).argmax())
-        order = largest[np.argsort(place[largest, side], kind="stable")]
-        half = len(order) // 2
-        pieces += [np.sort(order[:half]), np.sort(order[half:])]
-    return pieces
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,16 @@ from scipy.stats import special_ortho_group
 
 from symgnn.barriers.engines import RegionEngine
 from symgnn.descriptors import invariants, response
+from symgnn.descriptors.hessian import hessian_blocks, hessian_frame
 from symgnn.descriptors.potential import mechanics_of, species_of, splines, stress_invariants
-from symgnn.descriptors.region import Region, lay_background, list_pairs
-from symgnn.descriptors.region_forces import energy_and_forces, make_scratch, place_region
+from symgnn.descriptors.region import Region, list_pairs, sort_sites
+from symgnn.descriptors.region_forces import (
+    WAYS,
+    energy_and_forces,
+    make_scratch,
+    start_energy_and_forces,
+)
+from symgnn.descriptors.region_hessian import listed_hessian, unlisted_hessian, whole_hessian
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
 from symgnn.neighbors import linked_cells, most_near, near_atoms, pairs
@@ -84,40 +91,34 @@ def test_compliance_is_the_inverse_of_the_forces_derivative(relaxed, cuzr):
         )
 
 
-def moved_region(atoms, potential, atom, listed, shifts):
-    """Places, energies and forces of a region whose free atoms are shifted, a lane each."""
-    table, species = splines(potential), species_of(atoms, potential)
+def region_around(atoms, potential, atom, listed, table=None):
+    """The region of 5 Å around an atom; its background is not set."""
+    table, species = table or splines(potential), species_of(atoms, potential)
     density = mechanics_of(atoms, species, table).density
     places = linked_cells(atoms.positions, atoms.cell.array, 5.0 + listed)
     most = most_near(places, 5.0 + listed)
     who, where = np.empty(most, np.int64), np.empty((most, 3))
     place = int(np.flatnonzero(places.members == atom)[0])
     count = near_atoms(place, places, 5.0 + listed, who, where)
-    who, where = who[:count], where[:count]
-    order = np.argsort(np.linalg.norm(where, axis=1) >= 5.0, kind="stable")
-    free = int((np.linalg.norm(where, axis=1) < 5.0).sum())
-    who, where = who[order], where[order]
-    begin, second = np.empty(count + 1, np.int32), np.empty(free * count, np.int32)
-    list_pairs(where, free, count, listed, begin, second)
-    found = Region(
-        where,
-        who,
-        species[who].astype(np.int32),
-        free,
-        begin,
-        second,
-        density[who],
-        np.empty(count),
-    )
-    lay_background(found, table)
-    scratch = make_scratch(count, begin[free])
-    place_region(found, scratch.place)
+    atom, start = np.empty(count, np.int64), np.empty((count, 3))
+    element, group = np.empty(count, np.int32), np.empty(2 * table.elements + 1, np.int32)
+    free = sort_sites(who[:count], where[:count], species, 5.0, atom, start, element, group)
+    begin, second = np.empty(4 * free + 1, np.int32), np.empty(free * count, np.int32)
+    list_pairs(start, group, free, listed, begin, second)
+    return Region(start, atom, element, free, group, begin, second, density[atom], np.empty(count))
+
+
+def moved_region(found, table, shifts):
+    """Energies and forces of a region whose free atoms are shifted, a lane each."""
+    free = found.free
+    scratch = make_scratch(len(found.atom), found.begin[-1])
+    energy, force = np.empty(LANES), np.empty((3 * free, LANES))
+    start_energy_and_forces(found, table, scratch, energy, force)
     moved = scratch.place.reshape(-1, LANES)
     for lane, shift in enumerate(shifts):
-        moved[: 3 * free, lane] += shift(where[:free]).ravel()
-    energy, force = np.empty(LANES), np.empty((3 * free, LANES))
+        moved[: 3 * free, lane] += shift(found.start[:free]).ravel()
     energy_and_forces(found, table, scratch, energy, force)
-    return where[:free], energy, force
+    return energy, force
 
 
 def test_regions_with_all_pairs_listed_have_the_forces_of_lammps(relaxed, cuzr):
@@ -134,7 +135,9 @@ def test_regions_with_all_pairs_listed_have_the_forces_of_lammps(relaxed, cuzr):
     def nothing(where):
         return np.zeros_like(where)
 
-    where, energy, force = moved_region(large, cuzr, atom, 8.4, [nothing, bend])
+    found = region_around(large, cuzr, atom, 8.4)
+    energy, force = moved_region(found, splines(cuzr), [nothing, bend])
+    where = found.start[: found.free]
     search = RegionEngine(large, cuzr, radius=5.0).open(atom)
     start, before = search(search.position)
     vector = search.position - search.position[list(search.atoms).index(atom)]
@@ -144,7 +147,66 @@ def test_regions_with_all_pairs_listed_have_the_forces_of_lammps(relaxed, cuzr):
     assert energy[1] - energy[0] == pytest.approx(after - start, abs=1e-4)
     np.testing.assert_allclose(force[:, 1].reshape(-1, 3), pulled[place], atol=2e-3)
     np.testing.assert_allclose(force[:, 0].reshape(-1, 3), before[place], atol=2e-3)
-    assert np.ptp(energy[[0, *range(2, LANES)]]) == 0.0
+    assert np.ptp(energy[[0, *range(2, WAYS)]]) == 0.0
+
+
+def check_forces_are_derivatives(found, table):
+    """Along a random way; returns the forces at the start."""
+    way = np.random.default_rng(0).normal(size=(found.free, 3))
+    step = 1e-4
+    shifts = [lambda where, sign=sign: sign * step * way for sign in (0, 1, -1)]
+    energy, force = moved_region(found, table, shifts)
+    slope = (energy[1] - energy[2]) / (2 * step)
+    assert slope == pytest.approx(-way.ravel() @ force[:, 0], rel=1e-5)
+    return force[:, 0].reshape(-1, 3)
+
+
+def test_forces_beyond_the_embedding_table_are_derivatives(relaxed, cuzr):
+    """Half of the sites have a density for which the embedding goes on linearly."""
+    table = splines(cuzr)
+    found = region_around(relaxed.repeat(2), cuzr, 3, 6.8)
+    found.density[::2] += table.density_step * table.embedding.shape[1]
+    check_forces_are_derivatives(found, table)
+
+
+def test_two_elements_may_add_differently_to_each_other(relaxed, cuzr):
+    """Densities at copper due to zirconium are 1.3 times as large; in Cu-Zr-2009 both are equal."""
+    table, large = splines(cuzr), relaxed.repeat(2)
+    rows = table.rows.copy()
+    by_pair = rows[:-4].reshape(2, 2, table.knots, 12)
+    by_pair[0, 1, :, 4:8] *= 1.3
+    by_pair[1, 0, :, 8:12] *= 1.3
+    table = table._replace(rows=rows)
+    expected = mechanics_of(large, species_of(large, cuzr), table).force
+    for atom in (np.flatnonzero(relaxed.numbers == z)[0] for z in (29, 40)):
+        found = region_around(large, cuzr, atom, 8.4, table)
+        force = check_forces_are_derivatives(found, table)
+        np.testing.assert_allclose(force, expected[found.atom[: found.free]], atol=1e-9)
+
+
+@pytest.mark.parametrize("listed", [6.8, 7.2])
+def test_listed_and_unlisted_pairs_make_up_the_hessian(listed, relaxed, cuzr):
+    table, species = splines(cuzr), species_of(relaxed, cuzr)
+    assert listed > table.density_cutoff
+    found = region_around(relaxed, cuzr, 3, listed)
+    places, frame = hessian_frame(
+        relaxed.positions,
+        relaxed.cell.array,
+        species,
+        mechanics_of(relaxed, species, table).density,
+        table,
+        10.0,
+    )
+    needed = np.ones(len(relaxed), dtype=bool)
+    blocks = hessian_blocks(places, frame, species, table, listed, needed)
+    count, free = len(found.atom), found.free
+    whole, part, rest = np.empty((3, 3 * free, 3 * free))
+    whole_hessian(found, blocks, np.full(len(relaxed), -1, np.int32), whole)
+    used, slopes = np.empty((count, free + 1), np.int32), np.empty((count, free, 3))
+    listed_hessian(found, frame.embedding[found.atom], table, part, used, slopes)
+    unlisted_hessian(found, blocks, table, listed, rest)
+    assert np.abs(rest).max() > 1e-3
+    np.testing.assert_allclose(part + rest, whole, atol=1e-11)
 
 
 def test_unlisted_pairs_act_to_second_order(relaxed, cuzr):
@@ -266,6 +328,14 @@ def test_threads_change_nothing(relaxed, cuzr):
         np.testing.assert_array_equal(response.features(atoms, cuzr, [29, 40]), before)
     finally:
         use_threads(0)
+
+
+def test_pieces_change_nothing(relaxed, cuzr):
+    """324 atoms in pieces of some 40, whose Hessians leave out atoms that no region reaches."""
+    atoms = relaxed.repeat((3, 1, 1))
+    found, whole = (response.response_of(atoms, cuzr, steps=2, most_atoms=n) for n in (45, 324))
+    for name, value in vars(whole).items():
+        np.testing.assert_array_equal(getattr(found, name), value, err_msg=name)
 
 
 def test_isolated_atoms_and_dense_ones_side_by_side(cuzr):

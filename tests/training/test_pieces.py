@@ -9,9 +9,10 @@ from symgnn.graphs.graph import glass_graph
 from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.models.reach import reach
 from symgnn.models.registry import MODELS, build_model
+from symgnn.pieces import divide
 from symgnn.training.batches import as_batch, join, label_scaling
 from symgnn.training.loop import start, train
-from symgnn.training.pieces import divide, piece_of
+from symgnn.training.pieces import piece_of
 from symgnn.training.recipe import Recipe
 from tests.models.test_laws import new_model
 
@@ -42,7 +43,7 @@ def graph():
 
 
 def test_pieces_share_the_atoms_and_are_compact(graph):
-    pieces = divide(graph, 100)
+    pieces = divide(graph.position, graph.cell, 100)
     assert sorted(np.concatenate(pieces)) == list(range(512))
     assert [len(piece) for piece in pieces] == [64] * 8
     for piece in pieces:
@@ -50,7 +51,7 @@ def test_pieces_share_the_atoms_and_are_compact(graph):
         sides = np.sort(np.ptp(place, axis=0))
         assert sides[1] < 9.5
         assert sides[2] < 17.5
-    (whole,) = divide(graph, 512)
+    (whole,) = divide(graph.position, graph.cell, 512)
     assert len(whole) == 512
 
 
@@ -63,7 +64,7 @@ def test_a_piece_says_of_its_atoms_what_the_whole_glass_does(name, graph):
         for parameter in model.parameters():  # also those that begin as zero
             parameter.add_(0.1 * torch.randn_like(parameter))
     whole = as_batch(graph, label_scaling([graph]))
-    own, depth = divide(graph, 40)[3], max(reach(model), 1)
+    own, depth = divide(graph.position, graph.cell, 40)[3], max(reach(model), 1)
     with torch.no_grad():
         expected = whole.through(model)
         piece = piece_of(whole, own, depth)
@@ -85,7 +86,10 @@ def test_gradients_of_all_pieces_are_that_of_the_whole(graph):
     torch.manual_seed(0)
     model = build_model("schnet", elements=[29, 40], width=8).eval()
     whole = as_batch(graph, label_scaling([graph]))
-    pieces = [piece_of(whole, own, reach(model)).batch() for own in divide(graph, 100)]
+    pieces = [
+        piece_of(whole, own, reach(model)).batch()
+        for own in divide(graph.position, graph.cell, 100)
+    ]
 
     def gradient(batches):
         model.zero_grad()
