@@ -56,12 +56,12 @@ def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.
     stated = mechanics_of(atoms, species_of(atoms, potential), table)
     stress = stress_invariants(stated.virial)
     own = np.hstack([found.reshape(len(atoms), -1), stated.energy[:, None], stress])
-    means = np.empty((len(atoms), own.shape[1] * len(AVERAGED_TO)))
+    means = np.empty((len(atoms), own.shape[1] * len(AVERAGED_TO)), dtype=np.float32)
     all_together = np.zeros(len(AVERAGED_TO), dtype=bool)
     radii = np.array(AVERAGED_TO)
     average_around(places, kind, own, radii, all_together, len(elements), most, means)
-    which = (atoms.numbers[:, None] == np.asarray(elements)).astype(np.float64)
-    return np.hstack([own, means, which]).astype(np.float32)
+    which = atoms.numbers[:, None] == np.asarray(elements)
+    return np.hstack([own.astype(np.float32), means, which.astype(np.float32)])
 
 
 def _normalisation() -> np.ndarray:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from symgnn.training.batches import Batch
 
 PENALTIES = 10.0 ** torch.arange(-2.0, 6.01, 0.25, dtype=torch.float64)  # that are tried
+ROWS_AT_ONCE = 8192  # atoms: copies in double precision are as large as some of a structure
 FOLDS = 6  # at most, of the cross-validation that chooses among them
 
 
@@ -65,8 +66,11 @@ class LinearFit(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Linear in `inputs` (atoms, inputs): (atoms,)."""
-        standardised = (inputs.double() - self.mean) / self.deviation
-        return (standardised @ self.weight + self.bias).float()
+        found = [
+            ((rows.double() - self.mean) / self.deviation) @ self.weight + self.bias
+            for rows in inputs.split(ROWS_AT_ONCE)
+        ]
+        return torch.cat(found).float()
 
     @torch.no_grad()
     def solve(self, batches: "Sequence[Batch]") -> None:

@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from symgnn.descriptors.potential import largest_force
-from symgnn.descriptors.registry import describe, input_version
+from symgnn.descriptors.registry import describe, input_size, input_version
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
 from symgnn.potentials import Potential, find_potential
@@ -79,6 +79,8 @@ class Predictor:
             InputError: an element that the model was not trained on.
         """
         self._check_elements(atoms)
+        # before the edges, so that the memory of both is not needed at once
+        described = self._describe(atoms)
         edge_index, edge_vector = edges(atoms.positions, atoms.cell.array, self.members[0].cutoff)
         tensors = [
             torch.from_numpy(array).to(self._device)
@@ -86,22 +88,31 @@ class Predictor:
         ]
         del edge_index, edge_vector
 
-        @cache
-        def described(name: str, potential: Potential, elements: tuple[int, ...]) -> torch.Tensor:
-            values = describe(name, atoms, potential, elements)
-            return torch.from_numpy(values).to(self._device)
-
         found = []
-        for member, potential in zip(self.members, self._potentials, strict=True):
-            known = member.inputs
-            parts = [
-                described(name, potential, tuple(known["elements"]))
-                for name in known.get("names", ())
-            ]
-            inputs = [torch.cat(parts, dim=1)] if parts else []
+        for member, inputs in zip(self.members, described, strict=True):
             standardised = member.model(*tensors, *inputs)
             found.append(member.scaling.barrier(standardised.double().cpu().numpy()))
         return np.stack(found)
+
+    def _describe(self, atoms: Atoms) -> list[list[torch.Tensor]]:
+        """Per-atom inputs (atoms, inputs) of each model, none or one; equal ones are shared."""
+
+        @cache
+        def described(
+            names: tuple[str, ...], potential: Potential, elements: tuple[int, ...]
+        ) -> torch.Tensor:
+            sizes = [input_size(name, len(elements)) for name in names]
+            found = torch.empty(len(atoms), sum(sizes))
+            for name, part in zip(names, found.split(sizes, dim=1), strict=True):
+                part.copy_(torch.from_numpy(describe(name, atoms, potential, elements)))
+            return found.to(self._device)
+
+        return [
+            [described(tuple(member.inputs["names"]), potential, tuple(member.inputs["elements"]))]
+            if member.inputs
+            else []
+            for member, potential in zip(self.members, self._potentials, strict=True)
+        ]
 
     def error(self, members: np.ndarray) -> np.ndarray | None:
         """Standard error of each atom's barrier, (atoms,), eV; None without validation glasses.

@@ -142,6 +142,17 @@ def test_ridge_is_the_closed_form(graphs, finished):
     np.testing.assert_allclose(linear.weight.numpy(), weight, rtol=1e-5, atol=1e-8)
 
 
+def test_rows_at_once_change_no_line(monkeypatch):
+    random, linear = torch.Generator().manual_seed(0), LinearFit(5)
+    for tensor in (linear.mean, linear.deviation, linear.weight.data):
+        tensor.copy_(torch.rand(5, generator=random) + 0.5)
+    inputs = torch.rand(40, 5, generator=random)
+    expected = (inputs.double() - linear.mean) / linear.deviation @ linear.weight
+    for rows in (7, 8, 100):
+        monkeypatch.setattr("symgnn.models.ridge.ROWS_AT_ONCE", rows)
+        torch.testing.assert_close(linear(inputs), expected.float())
+
+
 @pytest.mark.parametrize(("glasses", "labels", "inputs"), [(2, 40, 20), (9, 7, 90), (1, 60, 30)])
 def test_the_penalty_predicts_left_out_glasses_best(glasses, labels, inputs):
     """Against fits to all but each fold's glasses, written out, for unequal weights.
