@@ -298,12 +298,12 @@ def test_a_gpu_that_is_not_there_ends_with_2(relaxed, tmp_path: Path, monkeypatc
 class StopsAfter(TimeBudget):
     """A budget that ends when it was asked so often."""
 
-    def __init__(self, questions: int):
+    def __init__(self, questions: float):
         super().__init__(None)
-        self._left = questions
+        self._left, self.asked = questions, 0
 
     def exhausted(self, reserve: float = 0.0) -> bool:
-        self._left -= 1
+        self._left, self.asked = self._left - 1, self.asked + 1
         return self._left < 0
 
     def check(self, what: str) -> None:
@@ -344,13 +344,13 @@ def test_the_stage_goes_on_where_it_was_stopped(
         return engine
 
     monkeypatch.setattr(stage, "make_engine", on_processor)
-    whole, stopped = tmp_path / "whole.h5", tmp_path / "stopped.h5"
-    search(whole, TimeBudget(None))
+    whole, stopped, endless = tmp_path / "whole.h5", tmp_path / "stopped.h5", StopsAfter(np.inf)
+    search(whole, endless)
     assert "symgnn: batches on cpu: searches 6 of " in capsys.readouterr().err
     journal = Path(f"{stopped}.journal")
     journal.write_bytes(compiled_journal)
     with pytest.raises(TimeBudgetReached):
-        search(stopped, StopsAfter(900))
+        search(stopped, StopsAfter(0.7 * endless.asked))
     kept = journal.read_bytes()
     assert kept.splitlines()[0] != compiled_journal.splitlines()[0]
     assert 2 <= kept.count(b"\n") < 7
