@@ -1,6 +1,7 @@
 """The engine of the batches: opens searches for many rows, and chooses how many fit the memory."""
 
 import os
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,8 @@ from ase import Atoms
 
 from symgnn import neighbors
 from symgnn.barriers.artn import Protocol
-from symgnn.barriers.batched.rows import Kernel, RowSearch, Space
+from symgnn.barriers.batched.rows import Kernel, RowSearch, Settings, Space
+from symgnn.barriers.batched.tables import on_device
 from symgnn.barriers.batched.torch_rows import TorchKernel
 from symgnn.barriers.engines import CHECK_BATCH, PREPARED, EamRegions, RowForces
 from symgnn.barriers.regions import Region
@@ -94,7 +96,7 @@ def make_plan(
     return Plan(Share(rows, search_bytes), checks)
 
 
-def _triton_kernel() -> type[Kernel]:
+def _triton_kernel() -> Callable[[Settings], Kernel]:
     """Triton's kernel, imported where it is wanted: few machines have Triton.
 
     Raises:
@@ -153,13 +155,7 @@ class BatchedEngine(EamRegions):
             torch.cuda.set_device(device)  # where Triton runs its kernels
         triton = kernel == "triton" or (kernel == "auto" and kind == "cuda")
         self._kernel: Kernel = (_triton_kernel() if triton else TorchKernel)(
-            self._tables,
-            self._density,
-            device=device,
-            dtype=PRECISIONS[precision],
-            skin=skin,
-            travel=travel,
-            neighbors=self._most_neighbors(),
+            self._settings(PRECISIONS[precision])
         )
         self.plan = make_plan(
             self._row_bytes(self.capacity),
@@ -170,6 +166,20 @@ class BatchedEngine(EamRegions):
         )
         self.batch = self.plan.searches.rows
         self.unconfirmed = max((share.rows for share in self.plan.checks), default=1)
+
+    def _settings(self, dtype: torch.dtype) -> Settings:
+        """What a kernel is told, with the pair functions in the numbers of `dtype`."""
+        # A pair is listed up to the skin, and until its list is renewed may grow by as much again.
+        longest = self._tables.cutoff + 2.1 * self._skin
+        return Settings(
+            tables=on_device(self._tables, longest=longest, device=self.device, dtype=dtype),
+            density=self._density,
+            device=self.device,
+            dtype=dtype,
+            skin=self._skin,
+            travel=self._travel,
+            neighbors=self._most_neighbors(),
+        )
 
     def _most_neighbors(self) -> int:
         """Most atoms within the reach of a pair list of any atom."""

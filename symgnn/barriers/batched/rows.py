@@ -4,8 +4,10 @@ from typing import NamedTuple
 from typing import Protocol as Interface
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from symgnn.barriers.batched.tables import DeviceTables
 from symgnn.barriers.engines import RowForces
 from symgnn.barriers.regions import Region
 
@@ -16,6 +18,33 @@ class Space(NamedTuple):
     free: int  # free atoms
     sites: int
     candidate_skin: float  # Å, beyond the pairs of a list, of the candidates for them
+
+
+class Settings(NamedTuple):
+    """What a kernel is told of the structure and of its lists.
+
+    Attributes:
+        tables: the potential, on the device.
+        density: (atoms of the structure,), densities of the unperturbed structure.
+        device: of torch.
+        dtype: of the pair functions.
+        skin: how far beyond their reach pairs are listed, Å.
+        travel: how far an atom may go from its start, Å.
+        neighbors: most neighbours within reach and skin of any atom at the start.
+    """
+
+    tables: DeviceTables
+    density: np.ndarray
+    device: str
+    dtype: torch.dtype
+    skin: float
+    travel: float
+    neighbors: int
+
+    def wider(self, space: Space) -> float:
+        """How many times the volume of a list the candidates for it fill."""
+        reach = self.tables.far.max() + self.skin
+        return ((reach + space.candidate_skin) / reach) ** 3
 
 
 class Kernel(Interface):

@@ -3,17 +3,14 @@
 One row after the other, as the operands of many would not fit a processor's cache.
 """
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from symgnn.barriers.batched.layouts import Candidates, Layout, find_candidates
-from symgnn.barriers.batched.rows import RowSearch, Space, furthest
-from symgnn.barriers.batched.tables import on_device
+from symgnn.barriers.batched.rows import RowSearch, Settings, Space, furthest
 from symgnn.barriers.batched.torch_forces import Evaluation, Start
 from symgnn.barriers.batched.torch_pairs import REAL, Workspace
 from symgnn.barriers.regions import Region
-from symgnn.barriers.tables import PackedTables
 
 RENEWED_SKIN = 2.0  # Å, of candidates that are looked for while a search is under way
 PAIR_BYTES, CANDIDATE_BYTES, SITE_BYTES = 10, 40, 80  # a pair counts for one of its two atoms
@@ -23,41 +20,21 @@ class TorchKernel:
     """EAM forces by operations of torch.
 
     Args:
-        tables: the potential.
-        density: (atoms of the structure,), densities of the unperturbed structure.
-        device: of torch.
-        dtype: of the pair functions.
-        skin: how far beyond their reach pairs are listed, Å.
-        travel: how far an atom may go from its start, Å.
-        neighbors: most neighbours within reach and skin of any atom at the start.
+        settings: the potential and the structure.
     """
 
-    def __init__(
-        self,
-        tables: PackedTables,
-        density: np.ndarray,
-        *,
-        device: str,
-        dtype: torch.dtype,
-        skin: float,
-        travel: float,
-        neighbors: int,
-    ):
-        self._neighbors = neighbors
-        self._device, self._skin, self._travel, self._density = device, skin, travel, density
-        self._tables = on_device(
-            tables, longest=tables.cutoff + 2.1 * skin, device=device, dtype=dtype
-        )
-        self._workspace = Workspace(dtype, device)
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._workspace = Workspace(settings.dtype, settings.device)
 
     def prepare(self, region: Region, space: Space) -> Start:
         """A region, for all searches that start in it."""
-        layout = Layout(region, self._tables, self._density, self._device)
+        s = self._settings
         return Start(
-            layout,
-            self._tables,
+            Layout(region, s.tables, s.density, s.device),
+            s.tables,
             self._workspace,
-            skin=self._skin,
+            skin=s.skin,
             candidate_skin=space.candidate_skin,
         )
 
@@ -67,14 +44,14 @@ class TorchKernel:
 
     def rows(self, size: int, space: Space) -> "TorchRows":
         """Forces for a batch of rows."""
-        return TorchRows(size, space.free, travel=self._travel, device=self._device)
+        s = self._settings
+        return TorchRows(size, space.free, travel=s.travel, device=s.device)
 
     def row_bytes(self, space: Space) -> int:
         """Memory of a row, about: where the atoms of a region crowd it may be more."""
-        reach = self._tables.far.max() + self._skin
-        wider = ((reach + space.candidate_skin) / reach) ** 3
-        pairs = space.free * self._neighbors
-        return int(pairs * (PAIR_BYTES + wider * CANDIDATE_BYTES) + space.sites * SITE_BYTES)
+        pairs = space.free * self._settings.neighbors
+        pair_bytes = PAIR_BYTES + self._settings.wider(space) * CANDIDATE_BYTES
+        return int(pairs * pair_bytes + space.sites * SITE_BYTES)
 
 
 class TorchRows:

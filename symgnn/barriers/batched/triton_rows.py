@@ -9,8 +9,7 @@ import triton.language as tl
 from torch import Tensor
 
 from symgnn.barriers.batched import triton_kernels as kernels
-from symgnn.barriers.batched.rows import RowSearch, furthest
-from symgnn.barriers.batched.tables import DeviceTables
+from symgnn.barriers.batched.rows import RowSearch, Settings, furthest
 from symgnn.barriers.regions import Region
 
 REAL = torch.float64
@@ -37,49 +36,40 @@ class Sizes(NamedTuple):
     candidates: int
 
 
-class Tables(NamedTuple):
+class Splines(NamedTuple):
     """The potential as the kernels read it.
 
     Attributes:
-        tables: the splines.
         pairs: (kinds * intervals, 8), what a pair looks up in a row.
         embedding: (elements * knots, 4).
         steps: (2,), spacings of the knots of the pair and the embedding functions.
-        dtype: of the pair functions.
-        skin: how far beyond their reach pairs are listed, Å.
-        travel: how far an atom may go from its start, Å.
     """
 
-    tables: DeviceTables
     pairs: Tensor
     embedding: Tensor
     steps: Tensor
-    dtype: torch.dtype
-    skin: float
-    travel: float
-
-    @property
-    def device(self) -> torch.device:
-        """Where it is."""
-        return self.steps.device
 
 
 class TritonRows:
     """Forces for the rows of a batch.
 
     Args:
-        potential: on the device.
+        settings: the potential and the structure.
+        splines: of the potential.
         size: rows.
         sizes: of a row.
         candidate_skin: how far beyond the pairs of a list candidates are kept, Å.
     """
 
-    def __init__(self, potential: Tables, size: int, sizes: Sizes, candidate_skin: float):
-        self._potential, self._sizes, self._candidate_skin = potential, sizes, candidate_skin
+    def __init__(
+        self, settings: Settings, splines: Splines, size: int, sizes: Sizes, candidate_skin: float
+    ):
+        self._settings, self._splines = settings, splines
+        self._sizes, self._candidate_skin = sizes, candidate_skin
         atoms, sites, owners = sizes.atoms, sizes.sites, sizes.owners
 
         def zeros(*shape: int, dtype: torch.dtype = REAL) -> Tensor:
-            return torch.zeros(size, *shape, dtype=dtype, device=potential.device)
+            return torch.zeros(size, *shape, dtype=dtype, device=settings.device)
 
         integer = {"dtype": torch.int32}
         self.offset, self.site = zeros(sites, 3), zeros(sites, 4)
@@ -93,23 +83,23 @@ class TritonRows:
         self._laid = zeros(owners, dtype=torch.int64)
         self._rise, self._energy, self.zero = zeros(owners), zeros(owners), zeros()
         self.start, self._found_at, self._listed_at = (zeros(3 * atoms) for _ in range(3))
-        self._inside = torch.ones(size, dtype=torch.bool, device=potential.device)
+        self._inside = torch.ones(size, dtype=torch.bool, device=settings.device)
         self._crowded = torch.zeros_like(self._inside)
         self._list_reach = (
-            self._squares(potential.tables.near, 0.0),
-            self._squares(potential.tables.far, 0.0),
+            self._squares(settings.tables.near, 0.0),
+            self._squares(settings.tables.far, 0.0),
         )
         none = torch.zeros_like(self._list_reach[0])
-        self._candidate_reach = none, self._squares(potential.tables.far, candidate_skin)
+        self._candidate_reach = none, self._squares(settings.tables.far, candidate_skin)
 
     def _squares(self, reach: np.ndarray, skin: float) -> Tensor:
         """Squares (E E,), Å², of how far pairs are listed."""
-        square = np.where(reach > 0, (reach + self._potential.skin + skin) ** 2, 0.0)
-        return torch.from_numpy(square.ravel()).to(self._potential.device)
+        square = np.where(reach > 0, (reach + self._settings.skin + skin) ** 2, 0.0)
+        return torch.from_numpy(square.ravel()).to(self._settings.device)
 
-    def load(self, region: Region, density: np.ndarray) -> None:
+    def load(self, region: Region) -> None:
         """Put a region at its start into row 0."""
-        device, elements = self._potential.device, self._potential.tables.elements
+        device, elements = self._settings.device, self._settings.tables.elements
         free, sites, owners = region.free, len(region.site_owner), len(region.owners)
         owner = torch.from_numpy(region.site_owner).to(device)
         species = torch.from_numpy(region.owner_species).to(device)
@@ -131,7 +121,8 @@ class TritonRows:
         self._list(row, self.start[:1])
         if bool(self._crowded[0]):
             raise ValueError("more neighbours than slots")
-        self._embed_start(row, torch.from_numpy(density[region.owners]).to(device))
+        density = torch.from_numpy(self._settings.density[region.owners]).to(device)
+        self._embed_start(row, density)
         self.zero[0] = self.of(row, self.start)[0][0]
 
     def _embed_start(self, row: Tensor, density: Tensor) -> None:
@@ -165,7 +156,7 @@ class TritonRows:
         self._embed_frozen(rows)
         force = torch.zeros(len(rows), trial.shape[1], dtype=REAL, device=trial.device)
         energy = torch.empty(len(rows), dtype=REAL, device=trial.device)
-        k, sizes = self._potential, self._sizes
+        sizes, splines, tables = self._sizes, self._splines, self._settings.tables
         launch(
             kernels.pull_atoms,
             self._tiles(rows),
@@ -175,7 +166,7 @@ class TritonRows:
             self.near_count,
             self.count,
             self.free,
-            k.pairs,
+            splines.pairs,
             self._rise,
             self._energy,
             force,
@@ -183,11 +174,11 @@ class TritonRows:
             sizes.sites,
             sizes.owners,
             sizes.slots,
-            k.tables.elements,
-            k.tables.intervals,
-            k.steps,
-            SYMMETRIC=k.tables.symmetric,
-            REAL=NUMBERS[k.dtype],
+            tables.elements,
+            tables.intervals,
+            splines.steps,
+            SYMMETRIC=tables.symmetric,
+            REAL=NUMBERS[self._settings.dtype],
             ATOMS=ATOMS,
             SLOTS=SLOTS,
         )
@@ -229,14 +220,14 @@ class TritonRows:
 
     def _renew(self, rows: Tensor, trial: Tensor) -> None:
         """List the pairs anew in rows in which they do not hold any more."""
-        holds = furthest(trial[rows], self._listed_at[rows]) <= (0.5 * self._potential.skin) ** 2
+        holds = furthest(trial[rows], self._listed_at[rows]) <= (0.5 * self._settings.skin) ** 2
         stale = rows[~holds]
         if not len(stale):
             return
         limit = (0.5 * self._candidate_skin) ** 2
         self._find(stale[~(furthest(trial[stale], self._found_at[stale]) <= limit)], trial)
         self._list(stale, trial)
-        self._inside[stale] = furthest(trial[stale], self.start[stale]) < self._potential.travel**2
+        self._inside[stale] = furthest(trial[stale], self.start[stale]) < self._settings.travel**2
 
     def _select(
         self, rows: Tensor, reach: tuple[Tensor, Tensor], chosen: Tensor, count: Tensor, every: bool
@@ -257,7 +248,7 @@ class TritonRows:
             sizes.sites,
             sizes.candidates,
             chosen.shape[-1],
-            self._potential.tables.elements,
+            self._settings.tables.elements,
             EVERY=every,
             BLOCK=BLOCK,
         )
@@ -278,7 +269,7 @@ class TritonRows:
 
     def _lay(self, rows: Tensor) -> None:
         """Densities and embedding of the free atoms, and densities on the frozen ones."""
-        k, sizes = self._potential, self._sizes
+        sizes, splines, tables = self._sizes, self._splines, self._settings.tables
         launch(
             kernels.lay_densities,
             self._tiles(rows),
@@ -287,8 +278,8 @@ class TritonRows:
             self.listed,
             self.near_count,
             self.free,
-            k.pairs,
-            k.embedding,
+            splines.pairs,
+            splines.embedding,
             self.before,
             self._laid,
             self._rise,
@@ -297,18 +288,18 @@ class TritonRows:
             sizes.sites,
             sizes.owners,
             sizes.slots,
-            k.tables.elements,
-            k.tables.intervals,
-            k.tables.knots,
-            k.steps,
-            SYMMETRIC=k.tables.symmetric,
-            REAL=NUMBERS[k.dtype],
+            tables.elements,
+            tables.intervals,
+            tables.knots,
+            splines.steps,
+            SYMMETRIC=tables.symmetric,
+            REAL=NUMBERS[self._settings.dtype],
             ATOMS=ATOMS,
             SLOTS=SLOTS,
         )
 
     def _embed_frozen(self, rows: Tensor) -> None:
-        k, sizes = self._potential, self._sizes
+        sizes, splines = self._sizes, self._splines
         launch(
             kernels.embed_frozen,
             (len(rows), triton.cdiv(sizes.owners, BLOCK)),
@@ -318,12 +309,12 @@ class TritonRows:
             self.owners,
             self.background,
             self._laid,
-            k.embedding,
+            splines.embedding,
             self.before,
             self._rise,
             self._energy,
             sizes.owners,
-            k.tables.knots,
-            k.steps,
+            self._settings.tables.knots,
+            splines.steps,
             BLOCK=BLOCK,
         )
