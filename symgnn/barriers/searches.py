@@ -84,7 +84,7 @@ class Batch:
 
     def __init__(self, protocol: Protocol, size: int, capacity: int, engine: Engine):
         self.artn = Artn(protocol, size, capacity, engine.device)
-        self.size, self._capacity = size, capacity
+        self._capacity = capacity
         self._forces = engine.rows(size, capacity)
         self._free = list(range(size))
         self._searches: dict[int, OpenSearch] = {}
