@@ -1,5 +1,7 @@
 """Glasses in pieces and in mixed precision: the same mathematics, other memory."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.models.reach import reach
 from symgnn.models.registry import MODELS, build_model
 from symgnn.pieces import divide
+from symgnn.training import loop
 from symgnn.training.batches import as_batch, join, label_scaling
 from symgnn.training.loop import start, train
 from symgnn.training.pieces import piece_of
@@ -104,31 +107,87 @@ def test_gradients_of_all_pieces_are_that_of_the_whole(graph):
         torch.testing.assert_close(gradient(batches) / scale, expected / scale, atol=1e-5, rtol=0)
 
 
-def trained(graph, name, **changes):
+def small(name, **options):
     torch.manual_seed(0)
-    state = start(build_model(name, elements=[29, 40], width=16), Recipe(**RECIPE | changes))
+    return build_model(name, elements=[29, 40], width=16, **options)
+
+
+def trained(graph, model, **changes):
+    recipe = Recipe(**RECIPE | changes)
+    state = start(model, recipe)
     train(
         state,
         training=[graph],
         validation=[],
         scaling=label_scaling([graph]),
-        recipe=Recipe(**RECIPE | changes),
+        recipe=recipe,
         device="cpu",
         after_epoch=lambda _: None,
     )
     return state
 
 
+class Fixed(torch.nn.Module):
+    """A model in double precision that a training never puts into training mode.
+
+    In that mode batch norms see the halos as well, see `symgnn.training.pieces`.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model.double()
+
+    def train(self, mode=True):
+        return super().train(False)
+
+    def forward(self, species, edge_index, edge_vector):
+        return self.model(species, edge_index, edge_vector.double())
+
+
+# Few layers, as what comes through many is little; gcn looks one step beyond its layers.
+LAYERED = {
+    "edge_length": {"heads": (2, 1)},
+    "density": {"layers": 2},
+    "gcn": {"layers": 2},
+    "egnn": {"layers": 2},
+    "schnet": {"layers": 2},
+}
+
+
+@pytest.mark.parametrize("name", LAYERED)
+def test_a_step_over_all_pieces_has_the_gradient_of_the_whole_glass(name, graph, monkeypatch):
+    """With the halo that the loop chooses, and with one a step smaller it has not."""
+    model = Fixed(small(name, **LAYERED[name]))
+    with torch.no_grad():
+        for parameter in model.parameters():  # also those that begin as zero
+            parameter.add_(0.1 * torch.randn_like(parameter))
+
+    def gradient(**changes):
+        state = trained(graph, copy.deepcopy(model), epochs=1, batch_size=0, **changes)
+        assert state.step == 1
+        return torch.cat([p.grad.ravel() for p in state.model.parameters() if p.grad is not None])
+
+    expected = gradient()
+    scale = expected.abs().max()
+    found = gradient(piece_atoms=40)
+    # the loss is in single precision: one prediction rounded the other way makes 1e-10
+    torch.testing.assert_close(found / scale, expected / scale, atol=1e-8, rtol=0)
+    assert reach(model) > 1
+    monkeypatch.setattr(loop, "reach", lambda model: reach(model) - 1)
+    assert (gradient(piece_atoms=40) - expected).abs().max() > 1e-5 * scale
+
+
 def test_a_training_in_pieces_takes_a_step_a_piece(graph):
-    assert trained(graph, "schnet", piece_atoms=100).step == 16
-    assert trained(graph, "schnet", piece_atoms=100, batch_size=3).step == 6
-    assert trained(graph, "schnet").step == 2
+    assert trained(graph, small("schnet"), piece_atoms=100).step == 16
+    assert trained(graph, small("schnet"), piece_atoms=100, batch_size=3).step == 6
+    assert trained(graph, small("schnet")).step == 2
 
 
 @pytest.mark.parametrize("name", ["symgnn", "edge_length", "density", "schnet"])
 def test_mixed_precision_is_close_and_not_the_same(name, graph):
     exact, mixed = (
-        trained(graph, name, precision=precision).history for precision in ("float32", "bf16")
+        trained(graph, small(name), precision=precision).history
+        for precision in ("float32", "bf16")
     )
     for one, other in zip(exact, mixed, strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=0.03)
