@@ -13,7 +13,7 @@ from symgnn.models.reach import reach
 from symgnn.models.registry import MODELS, build_model
 from symgnn.pieces import divide
 from symgnn.training import loop
-from symgnn.training.batches import as_batch, join, label_scaling
+from symgnn.training.batches import as_batch, label_scaling
 from symgnn.training.loop import start, train
 from symgnn.training.pieces import piece_of
 from symgnn.training.recipe import Recipe
@@ -82,29 +82,6 @@ def test_a_piece_says_of_its_atoms_what_the_whole_glass_does(name, graph):
             mine = torch.isin(piece.atoms, torch.from_numpy(own))
             assert ((found[mine] - expected[own]).abs().max() / scale) > 1e-5
     np.testing.assert_array_equal(piece.atoms[piece.labelled], own[np.isfinite(graph.barrier[own])])
-
-
-def test_gradients_of_all_pieces_are_that_of_the_whole(graph):
-    """For a model without statistics of the batch, weighted by the number of labels."""
-    torch.manual_seed(0)
-    model = build_model("schnet", elements=[29, 40], width=8).eval()
-    whole = as_batch(graph, label_scaling([graph]))
-    pieces = [
-        piece_of(whole, own, reach(model)).batch()
-        for own in divide(graph.position, graph.cell, 100)
-    ]
-
-    def gradient(batches):
-        model.zero_grad()
-        for batch in batches:
-            error = batch.through(model)[batch.labelled] - batch.target[batch.labelled]
-            error.square().sum().backward()
-        return torch.cat([p.grad.ravel() for p in model.parameters() if p.grad is not None])
-
-    expected = gradient([whole])
-    scale = expected.abs().max()
-    for batches in (pieces, [join(pieces)]):
-        torch.testing.assert_close(gradient(batches) / scale, expected / scale, atol=1e-5, rtol=0)
 
 
 def small(name, **options):
