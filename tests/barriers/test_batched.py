@@ -20,6 +20,7 @@ from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential
 from symgnn.progress import TimeBudget
+from symgnn.structures import write_structure
 from tests.barriers.test_eam import displaced, write_potential
 
 
@@ -280,8 +281,6 @@ def test_unknown_forms_are_sent_to_lammps(disordered, cu_zr) -> None:
 
 
 def test_a_gpu_that_is_not_there_ends_with_2(relaxed, tmp_path: Path, monkeypatch, capsys) -> None:
-    from symgnn.structures import write_structure
-
     write_structure(tmp_path / "glass.xyz", relaxed)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     words = "barriers glass.xyz --potential Cu-Zr-2009 --atoms 1 --engine gpu -o events.h5"
@@ -293,6 +292,31 @@ def test_a_gpu_that_is_not_there_ends_with_2(relaxed, tmp_path: Path, monkeypatc
     (line,) = capsys.readouterr().err.splitlines()
     assert "engine: gpu: torch sees no CUDA device here" in line
     assert [path.name for path in tmp_path.iterdir()] == ["glass.xyz"]
+
+
+def test_the_engine_hears_of_memory_and_precision(relaxed, tmp_path: Path, monkeypatch, capsys):
+    """From the command on: too little memory for one search ends with 2."""
+    asked = {}
+
+    class OnProcessor(BatchedEngine):
+        def __init__(self, *arguments, device, **options):
+            asked.update(options)
+            super().__init__(*arguments, device="cpu", **options)
+
+    monkeypatch.setattr(stage, "BatchedEngine", OnProcessor)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (80 * GIB, 80 * GIB))
+    write_structure(tmp_path / "glass.xyz", relaxed)
+    words = "barriers glass.xyz --potential Cu-Zr-2009 --atoms 3 --searches 2 --engine gpu"
+    words += " --memory 0.001 --precision mixed -o events.h5"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["symgnn", *words.split()])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert "memory: 0.001 GiB: must be at least" in capsys.readouterr().err
+    assert (asked["precision"], asked["searches"]) == ("mixed", 6)
 
 
 class StopsAfter(TimeBudget):
