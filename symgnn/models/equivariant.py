@@ -96,7 +96,16 @@ class TensorProductNetwork(nn.Module):
         self.decoder = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1))
 
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
-        """Standardised barriers, (atoms,); arguments as `SymGNN.forward`."""
+        """Standardised barriers, (atoms,); arguments as `SymGNN.forward`.
+
+        e3nn multiplies numbers of one kind only, so mixed precision is left off.
+        """
+        with torch.autocast(edge_vector.device.type, enabled=False):
+            return self._in_full_precision(species, edge_index, edge_vector)
+
+    def _in_full_precision(
+        self, species: Tensor, edge_index: Tensor, edge_vector: Tensor
+    ) -> Tensor:
         harmonics = o3.spherical_harmonics(
             self.harmonics, edge_vector, normalize=True, normalization="component"
         )

@@ -169,3 +169,12 @@ def test_mixed_precision_is_close_and_not_the_same(name, graph):
     for one, other in zip(exact, mixed, strict=True):
         assert other["loss"] == pytest.approx(one["loss"], rel=0.03)
     assert exact[0]["loss"] != mixed[0]["loss"]
+
+
+def test_e3nn_s_products_stay_in_full_precision(graph):
+    pytest.importorskip("e3nn", reason="the package e3nn is optional")
+    exact, mixed = (
+        trained(graph, small("equivariant"), precision=precision).history
+        for precision in ("float32", "bf16")
+    )
+    assert [row["loss"] for row in exact] == [row["loss"] for row in mixed]
