@@ -191,19 +191,25 @@ class DensityNetwork(nn.Module):
         self, atoms: int, target: Tensor, edge_vector: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Place of each edge and R_n Y_lm of each place, see `DensityProjection.forward`."""
+        slot, places = _slots(atoms, target)
         length = torch.linalg.vector_norm(edge_vector, dim=-1)
         direction = edge_vector / length.unsqueeze(-1)
         harmonics = torch.cat(spherical_harmonics(direction), -1)
         geometry = (self.radial(length).unsqueeze(-1) * harmonics.unsqueeze(-2)).flatten(1)
-        order = torch.argsort(target, stable=True)
-        count = torch.bincount(target, minlength=atoms)
-        places = max(int(count.max()), 1) if len(target) else 1
-        first = torch.cumsum(count, 0) - count
-        rank = torch.empty_like(target)
-        rank[order] = torch.arange(len(target), device=target.device) - first[target[order]]
-        slot = target * places + rank
         padded = geometry.new_zeros(atoms * places, geometry.shape[1]).index_copy(0, slot, geometry)
         return slot, padded.view(atoms, places, -1)
+
+
+@torch.compiler.disable  # its numbers decide on sizes: torch compiles before it and after it
+def _slots(atoms: int, target: Tensor) -> tuple[Tensor, int]:
+    """Place of each edge, see `DensityProjection.forward`, and how many places an atom has."""
+    order = torch.argsort(target, stable=True)
+    count = torch.bincount(target, minlength=atoms)
+    places = max(int(count.max()), 1) if len(target) else 1
+    first = torch.cumsum(count, 0) - count
+    rank = torch.empty_like(target)
+    rank[order] = torch.arange(len(target), device=target.device) - first[target[order]]
+    return target * places + rank, places
 
 
 class ResponseNetwork(DensityNetwork):

@@ -39,16 +39,22 @@ class NearestNeighboursMLP(nn.Module):
 
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
         """Standardised barriers, (atoms,); arguments as `SymGNN.forward`."""
-        target, atoms = edge_index[1], len(species)
-        by_length = torch.argsort(torch.linalg.vector_norm(edge_vector, dim=-1))
-        order = by_length[torch.argsort(target[by_length], stable=True)]
-        count = torch.bincount(target, minlength=atoms)
-        first = torch.cumsum(count, 0) - count
-        owner = target[order]
-        rank = torch.arange(len(order), device=owner.device) - first[owner]
-        near = rank < self.neighbours
-        place = owner[near] * self.neighbours + rank[near]
-        nearest = edge_vector.new_zeros(atoms * self.neighbours, 3)
-        nearest = nearest.index_copy(0, place, edge_vector[order][near] / LENGTH_UNIT)
-        features = torch.cat([self.embedding(species), nearest.view(atoms, -1)], -1)
+        nearest = _nearest(len(species), edge_index[1], edge_vector, self.neighbours)
+        features = torch.cat([self.embedding(species), nearest], -1)
         return self.network(features).squeeze(-1)
+
+
+@torch.compiler.disable  # its numbers decide on sizes: torch compiles before it and after it
+def _nearest(atoms: int, target: Tensor, edge_vector: Tensor, neighbours: int) -> Tensor:
+    """Vectors to the nearest neighbours, nearest first, (atoms, 3 * neighbours)."""
+    by_length = torch.argsort(torch.linalg.vector_norm(edge_vector, dim=-1))
+    order = by_length[torch.argsort(target[by_length], stable=True)]
+    count = torch.bincount(target, minlength=atoms)
+    first = torch.cumsum(count, 0) - count
+    owner = target[order]
+    rank = torch.arange(len(order), device=owner.device) - first[owner]
+    near = rank < neighbours
+    place = owner[near] * neighbours + rank[near]
+    nearest = edge_vector.new_zeros(atoms * neighbours, 3)
+    nearest = nearest.index_copy(0, place, edge_vector[order][near] / LENGTH_UNIT)
+    return nearest.view(atoms, -1)

@@ -44,7 +44,8 @@ class RunningNorm(nn.Module):
     @torch.no_grad()
     def _follow(self, x: Tensor) -> None:
         variance, mean = torch.var_mean(x.detach(), dim=0)
-        share = 1.0 if self.batches == 0 else self.momentum
+        # as a tensor: asking for its value would wait for an accelerator and end compiled code
+        share = torch.where(self.batches == 0, self.mean.new_ones(()), self.momentum)
         # out of place: the numbers used before are part of the gradient's graph
         self.mean = torch.lerp(self.mean, mean.to(self.mean.dtype), share)
         self.variance = torch.lerp(self.variance, variance.to(self.mean.dtype), share)
@@ -62,8 +63,11 @@ class BatchNorm(nn.BatchNorm1d):
         super().__init__(width, momentum=0.3)  # a step has all edges of a glass: little noise
 
     def forward(self, x: Tensor) -> Tensor:
-        """(rows, width), normalised; torch's own is slow for long columns on a processor."""
-        if x.device.type != "cpu" or not self.training:
+        """(rows, width), normalised; torch's own is slow for long columns on a processor.
+
+        Compiled, torch's own is not slow.
+        """
+        if x.device.type != "cpu" or not self.training or torch.compiler.is_compiling():
             return super().forward(x)
         x = x.to(self.weight.dtype)  # under autocast too, sums over many rows are exact enough
         mean, inverse, _ = self.statistics(x)

@@ -69,6 +69,7 @@ class _Quantile(torch.autograd.Function):
         return None, gradient * slope.to(gradient.dtype)
 
 
+@torch.compiler.disable  # few numbers and many operations
 def von_mises_angles(uniform: Tensor, location: Tensor, concentration: Tensor) -> Tensor:
     """Angles that are von Mises distributed where the uniform numbers are uniform.
 
