@@ -56,6 +56,9 @@ def train(
     precision: str = typer.Option(
         "float32", help="Of the products in training: float32, or bf16 (mixed precision)."
     ),
+    compile: bool = typer.Option(
+        False, help="Run training steps after torch.compile (needs a C++ compiler)."
+    ),
     width: int | None = typer.Option(None, min=1, help="Features of nodes and edges [32 or 64]."),
     dropout: float | None = typer.Option(None, min=0, max=0.9, help="Dropout in training [0]."),
     distribution: str | None = typer.Option(
@@ -124,6 +127,7 @@ def train(
         label_noise=label_noise,
         piece_atoms=piece_atoms,
         precision=precision,
+        compile=compile,
     )
     train_model(
         graphs,

@@ -15,6 +15,7 @@ from symgnn.models.normalization import refresh
 from symgnn.models.reach import reach
 from symgnn.pieces import divide
 from symgnn.training.batches import Batch, Scaling, as_batch, join
+from symgnn.training.compiling import compiled
 from symgnn.training.metrics import metrics_of_glasses
 from symgnn.training.pieces import piece_of
 from symgnn.training.recipe import Recipe, average_weights, build_optimizer, learning_rate
@@ -106,13 +107,14 @@ def train(
     parts = _parts(state.model, batches, training, recipe)
     size = recipe.batch_size or len(parts)
     steps = recipe.epochs * math.ceil(len(parts) / size)
+    network = compiled(state.model, device) if recipe.compile else state.model
     while state.epoch < recipe.epochs and not _out_of_patience(state, recipe):
         order = torch.randperm(len(parts)).tolist()
         losses = []
         state.model.train()
         for first in range(0, len(order), size):
             batch = join([parts[k]() for k in order[first : first + size]])
-            losses.append(_step(state, batch, recipe, state.step / steps))
+            losses.append(_step(state, network, batch, recipe, state.step / steps))
         state.epoch += 1
         if state.epoch % recipe.evaluation_interval == 0 or state.epoch == recipe.epochs:
             row = {"epoch": state.epoch, "loss": float(np.mean(losses))}
@@ -154,15 +156,15 @@ def _loss(predicted: torch.Tensor, batch: Batch) -> torch.Tensor:
     return (weight * error * error).sum() / weight.sum()
 
 
-def _step(state: State, batch: Batch, recipe: Recipe, progress: float) -> float:
-    """One step of the optimiser; the loss before it."""
+def _step(state: State, network: nn.Module, batch: Batch, recipe: Recipe, progress: float) -> float:
+    """One step of the optimiser; the loss before it. `network` has the weights of the model."""
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(recipe, progress)
     mixed = torch.autocast(
         batch.species.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"
     )
     with mixed:
-        predicted = batch.through(state.model)
+        predicted = batch.through(network)
     loss = _loss(predicted.float(), batch)
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()

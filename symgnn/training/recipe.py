@@ -33,6 +33,7 @@ class Recipe:
             network; a step takes `batch_size` such pieces. 0: whole glasses.
         precision: of a training step's products, `float32` or `bf16` (mixed, as torch.autocast
             does); evaluations and predictions are in float32.
+        compile: whether training steps run after torch.compile.
     """
 
     epochs: int
@@ -47,6 +48,7 @@ class Recipe:
     label_noise: float
     piece_atoms: int = 0
     precision: str = "float32"
+    compile: bool = False
 
     def __post_init__(self):
         """Check the ranges; InputError names the key, the value and what is allowed."""

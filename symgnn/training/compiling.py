@@ -1,0 +1,47 @@
+"""torch.compile for the steps of a training."""
+
+import time
+
+import torch
+from torch import nn
+
+from symgnn.errors import InputError
+
+# Random numbers are drawn as without compilation, so that dropout and samples are the same.
+COMPILER: dict[str, object] = {"backend": "inductor", "options": {"fallback_random": True}}
+
+
+def compiled(model: nn.Module, device: str) -> nn.Module:
+    """A model's twin that runs as compiled code, with the model's own weights and buffers.
+
+    The model itself stays as it is: its weights keep their names, and evaluations, which would
+    compile it once more, are not slowed down. Glasses differ in their numbers of atoms and edges;
+    the code is made for any number at once, since torch gives up after eight versions.
+
+    Args:
+        model: on the device.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        InputError: this machine cannot compile.
+    """
+    _try_out(device)
+    return torch.compile(model, dynamic=True, **COMPILER)
+
+
+def _try_out(device: str) -> None:
+    """Compile one line, in order to fail before a training and not in it."""
+    unlike_any = time.time_ns() % 1_000_003  # what torch has in its cache needs no compiler
+
+    def line(x: torch.Tensor) -> torch.Tensor:
+        return x + unlike_any
+
+    try:
+        torch.compile(line, dynamic=False, **COMPILER)(torch.zeros(2, device=device))
+    except RuntimeError as error:
+        cause = getattr(error, "inner_exception", error)  # torch wraps what a backend raises
+        reason = next(iter(str(cause).splitlines()), "")
+        raise InputError(
+            f"--compile: torch cannot compile here ({type(cause).__name__}: {reason}); it needs "
+            "a C++ compiler, and Triton on a GPU; train without --compile"
+        ) from None
