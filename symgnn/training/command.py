@@ -57,7 +57,9 @@ def train(
         "float32", help="Of the products in training: float32, or bf16 (mixed precision)."
     ),
     compile: bool = typer.Option(
-        False, help="Run training steps after torch.compile (needs a C++ compiler)."
+        False,
+        help="Run training steps after torch.compile (needs a C++ compiler); on a processor "
+        "not for attention, which has faster code of its own.",
     ),
     width: int | None = typer.Option(None, min=1, help="Features of nodes and edges [32 or 64]."),
     dropout: float | None = typer.Option(None, min=0, max=0.9, help="Dropout in training [0]."),

@@ -83,8 +83,9 @@ def trained(glasses, name, **changes):
 
 
 @pytest.mark.parametrize("name", ["schnet", "density", "mlp", "gcn_edges", "symgnn"])
-def test_compiled_steps_are_those_of_the_model(name, glasses, compiler):
+def test_compiled_steps_are_those_of_the_model(name, glasses, compiler, monkeypatch):
     """Dropout and samples included, and the weights have the same names."""
+    monkeypatch.setattr(compiling, "_has_kernels", lambda *_: False)  # as on an accelerator
     plain = trained(glasses, name)
     assert compiler.graphs == 0
     found = trained(glasses, name, compile=True)
@@ -94,11 +95,17 @@ def test_compiled_steps_are_those_of_the_model(name, glasses, compiler):
         assert row["loss"] == pytest.approx(expected["loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize(("name", "graphs"), [("schnet", 1), ("density", 4), ("edge_length", 1)])
+@pytest.mark.parametrize(("name", "graphs"), [("schnet", 1), ("density", 4)])
 def test_one_compilation_does_for_glasses_of_all_sizes(name, graphs, glasses, compiler):
     """Also where it is cut, since the number of neighbours decides on sizes; one is the trial."""
     trained(glasses, name, compile=True)
     assert compiler.graphs == graphs + 1
+
+
+def test_attention_keeps_its_kernel_on_a_processor(glasses, compiler, capsys):
+    trained(glasses, "edge_length", compile=True)
+    assert compiler.runs == 0
+    assert "--compile: left out: attention" in capsys.readouterr().out
 
 
 def test_a_resumed_run_has_the_weights_of_an_unbroken_one(glasses, compiler, tmp_path):
@@ -126,7 +133,7 @@ def test_a_machine_that_cannot_compile_is_told_before_training(glasses, monkeypa
     monkeypatch.setattr(compiling, "COMPILER", {"backend": broken})
     write_graphs(tmp_path / "graphs.h5", glasses, cutoff=3.6)
     with pytest.raises(InputError) as caught:
-        run("train", tmp_path / "graphs.h5", "--compile", "-o", tmp_path / "run")
+        run("train", tmp_path / "graphs.h5", "--model=mlp", "--compile", "-o", tmp_path / "run")
     assert "--compile: torch cannot compile here (RuntimeError: No working C++" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
