@@ -8,8 +8,8 @@ step of the optimiser; times are processor seconds, and their ratio to the first
 memory is the growth of the process's peak. Each network runs in processes of its own, the networks
 in turn; numbers are medians over the rounds. `--bf16` and `--compile` add rows of the same
 networks in mixed precision and after torch.compile, as `symgnn train --precision bf16` and
-`--compile` have them; the time of a first step, in processor seconds too, has the compilation in
-it, with nothing in torch's cache.
+`--compile` have them (attention, too, which `--compile` leaves out on a processor); the time of a
+first step, in processor seconds too, has the compilation in it, with nothing in torch's cache.
 
 PYTHON is an interpreter with DGL, which needs versions of its own, for example
 
@@ -129,9 +129,9 @@ def measure(row: str, path: str, steps: int) -> dict[str, float]:
     before, seconds, first = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, [], 0.0
     network, begin = model, processor_time()
     if "compiled" in kind:
-        from symgnn.training.compiling import compiled
+        from symgnn.training.compiling import COMPILER
 
-        network = compiled(model, "cpu")
+        network = torch.compile(model, dynamic=True, **COMPILER)
     for step in range(steps + 1):  # the first one loads and prepares
         start = time.process_time()
         optimizer.zero_grad()
