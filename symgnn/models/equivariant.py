@@ -73,6 +73,8 @@ class TensorProductNetwork(nn.Module):
         reach: where they end, Å.
     """
 
+    compilable = False  # torch.compile asks e3nn's irreps for a length that they do not have
+
     def __init__(
         self,
         elements: Sequence[int],

@@ -58,8 +58,8 @@ def train(
     ),
     compile: bool = typer.Option(
         False,
-        help="Run training steps after torch.compile (needs a C++ compiler); on a processor "
-        "not for attention, which has faster code of its own.",
+        help="Run training steps after torch.compile (needs a C++ compiler); a line says "
+        "where a model is left as it is.",
     ),
     width: int | None = typer.Option(None, min=1, help="Features of nodes and edges [32 or 64]."),
     dropout: float | None = typer.Option(None, min=0, max=0.9, help="Dropout in training [0]."),

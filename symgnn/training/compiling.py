@@ -19,8 +19,8 @@ def compiled(model: nn.Module, device: str) -> nn.Module:
     compile it once more, are not slowed down. Glasses differ in their numbers of atoms and edges;
     the code is made for any number at once, since torch gives up after eight versions.
 
-    Attention on a processor comes back as it is: its own kernel is three times as fast as compiled
-    messages.
+    Some models come back as they are, with a line that says why: attention on a processor, whose
+    own kernel is three times as fast as compiled messages, and what torch cannot compile.
 
     Args:
         model: on the device.
@@ -29,15 +29,21 @@ def compiled(model: nn.Module, device: str) -> nn.Module:
     Raises:
         InputError: this machine cannot compile.
     """
-    if _has_kernels(model, device):
-        print("--compile: left out: attention on a processor has faster code of its own")
+    reason = _reason_against(model, device)
+    if reason:
+        print(f"--compile: left out: {reason}")
         return model
     _try_out(device)
     return torch.compile(model, dynamic=True, **COMPILER)
 
 
-def _has_kernels(model: nn.Module, device: str) -> bool:
-    return device == "cpu" and any(isinstance(part, EdgeAttention) for part in model.modules())
+def _reason_against(model: nn.Module, device: str) -> str:
+    """Why a model is better left as it is; empty for one that is not."""
+    if not getattr(model, "compilable", True):
+        return "torch cannot compile this model"
+    if device == "cpu" and any(isinstance(part, EdgeAttention) for part in model.modules()):
+        return "attention on a processor has faster code of its own"
+    return ""
 
 
 def _try_out(device: str) -> None:
