@@ -25,7 +25,6 @@ from ase import Atoms
 from threadpoolctl import threadpool_limits
 
 from symgnn.descriptors.averages import average_around
-from symgnn.descriptors.eam_splines import Splines
 from symgnn.descriptors.hessian import hessian_blocks, hessian_frame
 from symgnn.descriptors.potential import (
     Mechanics,
@@ -84,8 +83,9 @@ def response_of(
     stride: float = STRIDE,
     relaxations: int = RELAXATIONS,
     most_atoms: int = MOST_ATOMS,
+    known: Mechanics | None = None,
 ) -> Response:
-    """Push every atom's surroundings.
+    """Push every atom's surroundings, piece by piece: the Hessian takes some 13 kB an atom.
 
     Args:
         atoms: a periodic structure, at a minimum of the energy.
@@ -99,6 +99,7 @@ def response_of(
         relaxations: force calls of a step, at least 1; after each the other coordinates make a
             Newton step. The last call's energy counts.
         most_atoms: that are done at once, which bounds the memory and changes no number.
+        known: the structure's own densities and forces, from `mechanics_of`, where at hand.
 
     Raises:
         ValueError: directions or relaxations out of range.
@@ -107,36 +108,8 @@ def response_of(
     if not (1 <= directions <= 3 and relaxations >= 1):
         raise ValueError(f"{directions} directions, {relaxations} relaxations: 1 to 3, at least 1")
     table, species = splines(potential), species_of(atoms, potential)
-    return _pushed(
-        atoms,
-        table,
-        species,
-        mechanics_of(atoms, species, table),
-        radius=radius,
-        listed=listed,
-        directions=directions,
-        steps=steps,
-        stride=stride,
-        relaxations=relaxations,
-        most_atoms=most_atoms,
-    )
-
-
-def _pushed(
-    atoms: Atoms,
-    table: Splines,
-    species: np.ndarray,
-    known: Mechanics,
-    *,
-    radius: float,
-    listed: float,
-    directions: int,
-    steps: int,
-    stride: float,
-    relaxations: int,
-    most_atoms: int,
-) -> Response:
-    """Piece by piece: the blocks of the Hessian take some 13 kB an atom."""
+    if known is None:
+        known = mechanics_of(atoms, species, table)
     positions, cell = atoms.positions, atoms.cell.array
     near, frame = hessian_frame(positions, cell, species, known.density, table, 2.0 * radius)
     outer = radius + listed
@@ -215,19 +188,7 @@ def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.
     """
     table, species = splines(potential), species_of(atoms, potential)
     found = mechanics_of(atoms, species, table)
-    answer = _pushed(
-        atoms,
-        table,
-        species,
-        found,
-        radius=RADIUS,
-        listed=LISTED,
-        directions=DIRECTIONS,
-        steps=STEPS,
-        stride=STRIDE,
-        relaxations=RELAXATIONS,
-        most_atoms=MOST_ATOMS,
-    )
+    answer = response_of(atoms, potential, known=found)
     energy = np.log(np.clip(answer.energy[..., KEPT], *ENERGY_RANGE))
     force = np.clip(answer.force[..., KEPT], *FORCE_RANGE)
     ways = (len(atoms), 2 * DIRECTIONS, energy.shape[-1])
