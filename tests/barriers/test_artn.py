@@ -5,6 +5,8 @@ the origin lie the saddles (±π, 0) of height 2a and (0, ±π) of height 2b, wi
 -b, and maxima of the plane at (±π, ±π).
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -105,6 +107,32 @@ def test_a_saddle_is_found_again_across_a_valley() -> None:
     np.testing.assert_allclose(artn.saddle.numpy(), saddles, atol=1e-4)
     np.testing.assert_allclose(artn.barrier.numpy(), 2 * np.array([A, A, A, B]), atol=1e-7)
     np.testing.assert_allclose(artn.curvature.numpy(), -np.array([A, A, A, B]), rtol=1e-3)
+
+
+@pytest.mark.parametrize("balance", [0.6, 0.05])
+def test_a_climb_relaxes_until_the_force_across_is_balanced(balance: float) -> None:
+    """Where it ends for no other reason, the force across is below that share of that along."""
+    artn = Artn(replace(PROTOCOL, climb_balance=balance, least_relaxations=0), 40, 1)
+    for row, push in enumerate(np.random.default_rng(0).normal(size=(40, 1, 3))):
+        artn.admit(row, torch.zeros(1, 3).double(), torch.tensor(push))
+    shares = {Phase.LANCZOS: [], Phase.CLIMBING: []}
+    while len(rows := artn.active()):
+        climbs = rows[(artn.phase[rows] == Phase.CLIMBING) & (artn.curvature[rows] < 0)]
+        steps = artn._steps[climbs].clone()
+        found = [surface(trial) for trial in artn.trial[rows].numpy()]
+        energy = torch.tensor([energy for energy, _ in found], dtype=torch.float64)
+        force = torch.tensor(np.array([force for _, force in found]))
+        artn.receive(rows, energy, force, torch.ones(len(rows), dtype=torch.bool))
+        for row, step in zip(climbs.tolist(), steps.tolist(), strict=True):
+            force, direction = artn.force[row], artn.direction[row]
+            along = force @ direction
+            across = (force - along * direction).norm()
+            ended = int(artn.phase[row])
+            if step < 20 and across > PROTOCOL.force_tolerance and ended in shares:
+                shares[ended].append(float(across / abs(along)))
+    assert len(shares[Phase.LANCZOS]) > 10
+    assert len(shares[Phase.CLIMBING]) > 10
+    assert max(shares[Phase.LANCZOS]) < balance <= min(shares[Phase.CLIMBING])
 
 
 def test_forces_that_are_no_numbers_end_a_search() -> None:

@@ -1,4 +1,4 @@
-"""Batch norm against torch's own, gradients and running numbers included."""
+"""Batch norm against torch's own, gradients and running numbers included; the running norm."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from symgnn.models import blocks
-from symgnn.models.normalization import BatchNorm, refresh
+from symgnn.models.normalization import BatchNorm, RunningNorm, refresh
 from symgnn.models.registry import build_model
 
 
@@ -56,3 +56,17 @@ def test_refreshing_draws_no_numbers_and_sees_all_edges_at_once(monkeypatch):
     refresh(model, [send])
     torch.testing.assert_close(model.state_dict(), whole, rtol=0, atol=0)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_first_batch_sets_running_numbers_and_others_move_them():
+    norm = RunningNorm(3, momentum=0.1)
+    first, second = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0)) * 3 + 7
+    norm(first)
+    torch.testing.assert_close(norm.mean, first.mean(0))
+    torch.testing.assert_close(norm.variance, first.var(0))
+    norm(second)
+    torch.testing.assert_close(norm.mean, 0.9 * first.mean(0) + 0.1 * second.mean(0))
+    torch.testing.assert_close(norm.variance, 0.9 * first.var(0) + 0.1 * second.var(0))
+    kept = norm.mean.clone()
+    norm.eval()(first)
+    torch.testing.assert_close(norm.mean, kept, rtol=0, atol=0)
