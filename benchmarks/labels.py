@@ -25,22 +25,18 @@ from labelled import add_structure, structure
 
 from symgnn import fields
 from symgnn.barriers.artn import Status
-from symgnn.barriers.events import LABELS, atom_means, counted, read_columns
+from symgnn.barriers.events import LABELS, atom_means, counted, read_columns, weights
+from symgnn.report.statistics import label_reliability
 from symgnn.structures import write_structure
 
 SHELLS = ((0.0, 3.6), (3.6, 5.0), (5.0, 6.5), (6.5, 8.0), (8.0, 10.0))  # Å
 
 
-def reliability(events: dict[str, np.ndarray], label: str, atoms: int) -> float:
+def reliability(events: dict[str, np.ndarray], label: str) -> float:
     """The share of the variance of atoms' means that is not the scatter of their searches."""
     mask = counted(events, label)
-    atom, barrier = events[fields.ATOM][mask], events[fields.BARRIER][mask]
-    number = np.bincount(atom, minlength=atoms)
-    mean, _ = atom_means(events, atoms, label)
-    several = number > 1
-    square = np.bincount(atom, weights=(barrier - mean[atom]) ** 2, minlength=atoms)
-    noise = square[several] / (number[several] - 1) / number[several]
-    return float(1.0 - noise.mean() / mean[several].var(ddof=1))
+    columns = events[fields.ATOM], events[fields.BARRIER], weights(events, label)
+    return label_reliability(*(column[mask] for column in columns))
 
 
 def print_label(name: str, mean: np.ndarray, labels: np.ndarray, reliable: float) -> None:
@@ -60,10 +56,10 @@ def print_comparison(events: dict[str, np.ndarray], labels: np.ndarray) -> None:
     print("|---|---|---|---|")
     for name in LABELS:
         mean, _ = atom_means(events, len(labels), name)
-        print_label(name, mean, labels, reliability(events, name, len(labels)))
+        print_label(name, mean, labels, reliability(events, name))
     frozen = {**events, fields.BARRIER: events[fields.REGION_BARRIER]}
     mean, _ = atom_means(frozen, len(labels), "all")
-    print_label("all, of the region", mean, labels, reliability(frozen, "all", len(labels)))
+    print_label("all, of the region", mean, labels, reliability(frozen, "all"))
 
 
 def print_costs(events: dict[str, np.ndarray]) -> None:

@@ -46,6 +46,7 @@ FINAL_ENERGY = "final_energy"  # (searches,), eV, of the minimum behind the regi
 CONNECTED = "connected"  # (searches,), 1 where the start is one of the saddle's two minima
 DISPLACEMENT_MAX = "displacement_max"  # (searches,), Å, largest of an atom, start to saddle
 TARGET_DISPLACEMENT = "target_displacement"  # (searches,), Å, of the target, start to saddle
+PUSHED_SHARE = "pushed_share"  # (searches,), of the moved atoms' squares that the pushed ones have
 FORCE_EVALUATIONS = "force_evaluations"  # (searches,), force calls that the search took
 REGION_BARRIER = "region_barrier"  # (searches,), eV, while the atoms outside the region were frozen
 FULL_EVALUATIONS = "full_evaluations"  # (searches,), force calls of the full system to confirm it
@@ -83,9 +84,9 @@ PREDICTION = "prediction"  # attribute of an atom, eV, the model's barrier
 SADDLE_EVALUATIONS = "saddle_evaluations"  # (searches,), force calls until the saddle was found
 LANCZOS_EVALUATIONS = "lanczos_evaluations"  # (searches,), force calls for eigenvectors
 
-# events.h5, group `atoms`: also barrier_mean_all, barrier_mean_target, barrier_mean_connected,
-# the mean over all converged searches, over those that move their target, and over those that are
-# also connected to the start and distinct; barrier_mean is the one named by attribute `label`.
+# events.h5, group `atoms`: also barrier_mean_pushed, _all, _single, _target and _connected, the
+# means over converged searches that `barriers.events.counted` and `weights` define; barrier_mean is
+# the one named by attribute `label`.
 
 # events.h5, group `moved`: atoms that go further than 0.1 Å, search after search
 MOVED = "moved"

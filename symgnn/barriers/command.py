@@ -38,18 +38,30 @@ def barriers(
         bool, typer.Option(help="Confirm every saddle on the full periodic system.")
     ] = True,
     label: Annotated[
-        str, typer.Option(help="Searches that barrier_mean counts: all, single, target, connected.")
-    ] = "all",
+        str,
+        typer.Option(
+            help="Which mean barrier_mean is: of all converged searches, weighed by the share of "
+            "their motion that the pushed atoms have (pushed); unweighed, of all, single, target "
+            "or connected ones."
+        ),
+    ] = "pushed",
     push_radius: Annotated[
         float, typer.Option(min=0.0, help="Atoms nearer to the target are pushed, Å.")
     ] = 3.6,
     push_step: Annotated[float, typer.Option(min=0.001, help="Norm of a push, Å.")] = 0.3,
     push_relaxations: Annotated[
         int, typer.Option(min=0, help="Perpendicular relaxation steps after a push.")
-    ] = 4,
+    ] = 2,
     activation: Annotated[
         float, typer.Option(max=0.0, help="Eigenvalue below which a search climbs, eV/Å².")
-    ] = -0.2,
+    ] = -0.5,
+    climb_balance: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="On the climb, relax until the force across is below this share of that along.",
+        ),
+    ] = 0.3,
     force_tolerance: Annotated[
         float, typer.Option(min=1e-6, help="Largest force at the saddle, eV/Å.")
     ] = 0.05,
@@ -110,6 +122,7 @@ def barriers(
             push_step=push_step,
             push_relaxations=push_relaxations,
             activation=activation,
+            climb_balance=climb_balance,
             force_tolerance=force_tolerance,
         ),
         radius=radius,

@@ -27,6 +27,7 @@ COLUMNS = {
     fields.CONNECTED: "i1",
     fields.DISPLACEMENT_MAX: "f8",
     fields.TARGET_DISPLACEMENT: "f8",
+    fields.PUSHED_SHARE: "f8",
     fields.FORCE_EVALUATIONS: "i4",
     fields.SADDLE_EVALUATIONS: "i4",
     fields.LANCZOS_EVALUATIONS: "i4",
@@ -37,7 +38,7 @@ TARGET_MOVES = 0.2  # Å; a search involves its target where the target goes fur
 # Å, about the length of a bond: a search in which an atom goes further than this from its place has
 # left the surroundings of the start, and its energy is the sum of several rearrangements.
 SINGLE = 2.5
-LABELS = ("all", "single", "target", "connected")
+LABELS = ("pushed", "all", "single", "target", "connected")
 
 
 def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
@@ -45,7 +46,8 @@ def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
 
     Args:
         events: columns of events.h5.
-        label: `all` converged searches; the `single` ones, whose saddle no atom reaches from
+        label: `all` converged searches, and `pushed`, which only weighs them (see `weights`);
+            the `single` ones, whose saddle no atom reaches from
             further than a bond; those that involve their `target`; those that are also
             `connected` to the start and distinct (the first of equal saddles of an atom).
 
@@ -54,7 +56,7 @@ def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
     """
     mask = events[fields.STATUS] == int(Status.CONVERGED)
     mask = mask & (np.nan_to_num(events[fields.BARRIER]) > 0.0)  # a search may have gone downhill
-    if label == "all":
+    if label in ("all", "pushed"):
         return mask
     if label == "single":
         return mask & (np.nan_to_num(events[fields.DISPLACEMENT_MAX]) < SINGLE)
@@ -62,6 +64,18 @@ def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
     if label == "target":
         return mask
     return mask & (events[fields.CONNECTED] == 1) & ~duplicates(events)
+
+
+def weights(events: dict[str, np.ndarray], label: str) -> np.ndarray:
+    """How much each search counts for a label, (searches,); 0 where it does not.
+
+    In `pushed`, a converged search counts by the share that the atoms pushed at its start (the
+    target and its neighbours) have in the moved atoms' squared displacements at the saddle:
+    an event that took place elsewhere says little about its target. Otherwise 0 or 1, see
+    `counted`.
+    """
+    mask = counted(events, label)
+    return np.where(mask, events[fields.PUSHED_SHARE] if label == "pushed" else 1.0, 0.0)
 
 
 def duplicates(events: dict[str, np.ndarray], energy_tolerance: float = 1e-3) -> np.ndarray:
@@ -93,10 +107,11 @@ def atom_means(
     """Mean and standard deviation of the barriers of every atom, (atoms,), NaN where none."""
     mask = counted(events, label)
     atom, barrier = events[fields.ATOM][mask], events[fields.BARRIER][mask]
-    number = np.bincount(atom, minlength=atoms).astype(float)
-    number[number == 0] = np.nan
-    mean = np.bincount(atom, weights=barrier, minlength=atoms) / number
-    square = np.bincount(atom, weights=(barrier - mean[atom]) ** 2, minlength=atoms) / number
+    weight = weights(events, label)[mask]
+    total = np.bincount(atom, weight, minlength=atoms)
+    total[total == 0] = np.nan
+    mean = np.bincount(atom, weight * barrier, minlength=atoms) / total
+    square = np.bincount(atom, weight * (barrier - mean[atom]) ** 2, minlength=atoms) / total
     return mean, np.sqrt(square)
 
 
@@ -116,7 +131,7 @@ def write_events(
         path: of the file.
         events: what was found, in any order.
         atoms: number of atoms of the structure.
-        label: which searches `barrier_mean` counts, one of `LABELS`.
+        label: which mean `barrier_mean` is, one of `LABELS`.
         attributes: protocol, seed, structure hash, potential checksum, versions.
     """
     rows = sorted(events, key=lambda event: (event.atom, event.search))

@@ -32,6 +32,7 @@ class Event:
     connected: bool
     displacement_max: float
     target_displacement: float
+    pushed_share: float
     force_evaluations: int
     saddle_evaluations: int
     lanczos_evaluations: int
@@ -150,6 +151,7 @@ class _Unchecked:
     saddle: np.ndarray  # (free, 3), Å, from the start
     final: np.ndarray  # (free, 3), Å, from the start
     mode: np.ndarray  # (free, 3)
+    pushed: np.ndarray  # (pushed,), indices in the structure
 
     def spread(self, larger: OpenSearch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Minimum, saddle and mode among the atoms of a larger system."""
@@ -162,15 +164,18 @@ class _Unchecked:
 
 
 def _motion(
-    target: int, atoms: np.ndarray, saddle: np.ndarray, final: np.ndarray
+    target: int, atoms: np.ndarray, saddle: np.ndarray, final: np.ndarray, pushed: np.ndarray
 ) -> dict[str, object]:
     """What an event tells about displacements (atoms, 3) to its saddle and final minimum."""
     way = np.linalg.norm(saddle, axis=1)
     moved = np.flatnonzero((way > MOVED) | (np.linalg.norm(final, axis=1) > MOVED))
     moved = moved[np.argsort(atoms[moved])]
+    square = way[moved] ** 2
+    of_pushed = square[np.isin(atoms[moved], pushed)].sum()
     return {
         "displacement_max": float(way.max()),
         "target_displacement": float(way[atoms == target][0]),
+        "pushed_share": float(of_pushed / square.sum()) if len(moved) else 0.0,
         "moved_atoms": atoms[moved],
         "saddle_displacement": saddle[moved],
         "final_displacement": final[moved],
@@ -248,9 +253,7 @@ class Searches:
 
     def _push(self, forces: OpenSearch, atom: int, search: int) -> np.ndarray:
         """Gaussian displacements of the target and its neighbours, nearest first."""
-        center = forces.position[np.flatnonzero(forces.atoms == atom)[0]]
-        _, distance = find_mic(forces.position - center, self._atoms.cell, pbc=True)
-        near = np.flatnonzero(distance < self._protocol.push_radius)
+        near, distance = self._pushed(atom, forces.atoms, forces.position)
         near = near[np.lexsort((forces.atoms[near], np.round(distance[near], 6)))]
         push = np.zeros_like(forces.position)
         generator = push_generator(self._seed, self._structure, atom, search)
@@ -258,6 +261,14 @@ class Searches:
         if len(push) == len(self._atoms):
             push -= push.mean(axis=0)  # with no atom frozen, the structure would drift as a whole
         return push
+
+    def _pushed(
+        self, target: int, atoms: np.ndarray, position: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Which of some atoms are pushed, and how far all of them are from the target, Å."""
+        center = position[np.flatnonzero(atoms == target)[0]]
+        _, distance = find_mic(position - center, self._atoms.cell, pbc=True)
+        return np.flatnonzero(distance < self._protocol.push_radius), distance
 
     def _confirm(
         self, found: list[_Unchecked], between: Callable[[], None], stop: Callable[[], bool]
@@ -310,9 +321,11 @@ class Searches:
             barrier=ended.barrier,
             curvature=ended.curvature,
             force_max=ended.force_max,
-            **_motion(event.atom, ended.atoms, saddle, final),
+            **_motion(event.atom, ended.atoms, saddle, final, one.pushed),
         )
-        return _Unchecked(event, ended.atoms, saddle, final, ended.mode)
+        return replace(
+            one, event=event, atoms=ended.atoms, saddle=saddle, final=final, mode=ended.mode
+        )
 
     @staticmethod
     def _without_saddle(event: Event, status: Status) -> Event:
@@ -327,6 +340,7 @@ class Searches:
             connected=False,
             displacement_max=nan,
             target_displacement=nan,
+            pushed_share=nan,
             moved_atoms=none[:, 0].astype(int),
             saddle_displacement=none,
             final_displacement=none,
@@ -336,6 +350,7 @@ class Searches:
         """What a search found in its region."""
         saddle = ended.saddle - ended.minimum
         final = ended.final - ended.minimum if ended.connected else np.zeros_like(saddle)
+        pushed = ended.atoms[self._pushed(atom, ended.atoms, ended.minimum)[0]]
         event = Event(
             atom=atom,
             search=search,
@@ -349,8 +364,8 @@ class Searches:
             force_evaluations=ended.evaluations,
             saddle_evaluations=ended.saddle_evaluations,
             lanczos_evaluations=ended.lanczos_evaluations,
-            **_motion(atom, ended.atoms, saddle, final),
+            **_motion(atom, ended.atoms, saddle, final, pushed),
         )
         if event.status != Status.CONVERGED:
             event = self._without_saddle(event, Status(event.status))
-        return _Unchecked(event, ended.atoms, saddle, final, ended.mode)
+        return _Unchecked(event, ended.atoms, saddle, final, ended.mode, pushed)

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from symgnn import fields
-from symgnn.barriers.events import counted
+from symgnn.barriers.events import counted, weights
 from symgnn.report.glasses import grouped
 from symgnn.report.inputs import Events, Glass
 from symgnn.report.page import Figure, figure
@@ -33,8 +33,8 @@ def found(events: Events) -> np.ndarray:
 
 
 def labelled(events: Events) -> np.ndarray:
-    """(searches,) bool: which searches the labels of the file are means of."""
-    return counted(events.columns, str(events.attributes.get("label", "all")))
+    """(searches,): what each search counts in the labels of the file; 0 where it does not."""
+    return weights(events.columns, str(events.attributes.get("label", "all")))
 
 
 def status_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> Figure:

@@ -21,6 +21,7 @@ from symgnn.report.statistics import label_reliability
 from symgnn.report.words import count, decimal, share
 
 LABEL_MEANINGS = {
+    "pushed": "all, each by the share of the motion that the pushed atoms have",
     "all": "all",
     "single": f"those in which no atom goes further than {SINGLE} Å to the saddle",
     "target": "those that move their target",
@@ -106,12 +107,14 @@ def _findings(events: Sequence[Events]) -> list[str]:
 
 def noise_sentence(events: Sequence[Events]) -> str:
     """How much of the spread of the labels is real, and the correlation that it allows."""
-    group, value = [], []
+    group, value, weight = [], [], []
     for number, one in enumerate(events):
-        chosen = labelled(one)
+        counts = labelled(one)
+        chosen = counts > 0
+        weight.append(counts[chosen])
         group.append(one.columns[fields.ATOM][chosen].astype(np.int64) + (number << 40))
         value.append(one.columns[fields.BARRIER][chosen])
-    reliability = label_reliability(np.concatenate(group), np.concatenate(value))
+    reliability = label_reliability(*map(np.concatenate, (group, value, weight)))
     if not np.isfinite(reliability):
         return ""
     return (

@@ -26,6 +26,7 @@ def event(search: int) -> Event:
         connected=True,
         displacement_max=1.0,
         target_displacement=0.5,
+        pushed_share=0.8,
         force_evaluations=300,
         saddle_evaluations=200,
         lanczos_evaluations=100,

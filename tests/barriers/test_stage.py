@@ -18,7 +18,15 @@ from ase.io import read
 from symgnn import cli, fields
 from symgnn.barriers.artn import Artn, Phase, Protocol, Status
 from symgnn.barriers.engines import LammpsEngine, RegionEngine
-from symgnn.barriers.events import counted, duplicates, merge_events, read_columns, read_events
+from symgnn.barriers.events import (
+    atom_means,
+    counted,
+    duplicates,
+    merge_events,
+    read_columns,
+    read_events,
+    weights,
+)
 from symgnn.barriers.searches import Searches, push_generator
 from symgnn.barriers.stage import chosen_atoms, shard_of
 from symgnn.errors import InputError
@@ -87,9 +95,29 @@ def test_events_obey_their_meaning(whole: Path, relaxed: Atoms) -> None:
         for atom in np.unique(columns[fields.ATOM]):
             mine = converged & (columns[fields.ATOM] == atom) & (columns[fields.BARRIER] > 0)
             single = mine & (columns[fields.DISPLACEMENT_MAX] < 2.5)
-            for name, chosen in ((fields.BARRIER_MEAN, mine), ("barrier_mean_single", single)):
-                expected = columns[fields.BARRIER][chosen].mean() if chosen.any() else np.nan
+            share = columns[fields.PUSHED_SHARE]
+            for name, chosen, weight in (
+                (fields.BARRIER_MEAN, mine, share),
+                ("barrier_mean_all", mine, np.ones_like(share)),
+                ("barrier_mean_single", single, np.ones_like(share)),
+            ):
+                weight = weight[chosen]
+                total = (weight * columns[fields.BARRIER][chosen]).sum()
+                expected = total / weight.sum() if chosen.any() else np.nan
                 np.testing.assert_allclose(atoms[name][atom], expected)
+
+
+def test_the_share_of_the_pushed_atoms_is_that_of_the_kept_displacements(
+    whole: Path, relaxed: Atoms
+) -> None:
+    found = [event for event in read_events(whole) if event.status == 0]
+    assert len(found) >= 4
+    for event in found:
+        distance = relaxed.get_distances(event.atom, event.moved_atoms, mic=True)
+        square = (event.saddle_displacement**2).sum(axis=1)
+        share = square[distance < Protocol().push_radius].sum() / square.sum()
+        assert event.pushed_share == pytest.approx(share, rel=1e-5)  # kept in single precision
+    assert any(0.0 < event.pushed_share < 1.0 for event in found)
 
 
 def test_a_saddle_is_one_of_the_full_system(whole: Path, relaxed: Atoms, cu_zr) -> None:
@@ -175,7 +203,10 @@ def test_the_time_budget_ends_with_75_and_no_output(glass, tmp_path, monkeypatch
         (("--potential", "Cu-Zr-2009", "--atoms", "few"), "must be all, a number N or a range"),
         (("--potential", "Cu-Zr-2009", "--shard", "2/2"), "i from 0 to n - 1"),
         (("--potential", "Cu-Zr-2009", "--engine", "magic"), "auto, cpu, gpu or lammps"),
-        (("--potential", "Cu-Zr-2009", "--label", "best"), "all, single, target, connected"),
+        (
+            ("--potential", "Cu-Zr-2009", "--label", "best"),
+            "pushed, all, single, target, connected",
+        ),
         (("--potential", "Cu-Zr-2009", "--searches", "0"), ""),
     ],
 )
@@ -354,10 +385,16 @@ def test_each_label_counts_its_searches() -> None:
         fields.DISPLACEMENT_MAX: np.array([1.0, 2.6, 1.1, np.nan, 1.0]),
         fields.TARGET_DISPLACEMENT: np.array([0.1, 0.9, 0.9, np.nan, 0.9]),
         fields.CONNECTED: np.array([1, 0, 1, 0, 1]),
+        fields.PUSHED_SHARE: np.array([0.5, 0.25, 0.25, np.nan, 0.9]),
     }
     expected = {"all": [0, 1, 2], "single": [0, 2], "target": [1, 2], "connected": [2]}
     for label, rows in expected.items():
         assert np.flatnonzero(counted(columns, label)).tolist() == rows
+        np.testing.assert_array_equal(weights(columns, label), counted(columns, label))
+    assert weights(columns, "pushed").tolist() == [0.5, 0.25, 0.25, 0.0, 0.0]
+    mean, deviation = atom_means(columns, 2, "pushed")
+    np.testing.assert_allclose(mean, [1.375, np.nan])
+    np.testing.assert_allclose(deviation[0], np.sqrt(0.5 * 0.375**2 + 0.25 * (0.625**2 + 0.125**2)))
 
 
 def test_without_the_check_barriers_are_those_of_the_region(relaxed, cu_zr) -> None:

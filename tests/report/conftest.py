@@ -88,6 +88,7 @@ def make_events(seed: int, atoms: int) -> list[Event]:
                     connected=not failed,
                     displacement_max=number * random.random(),
                     target_displacement=number * (0.1 + 0.2 * search),
+                    pushed_share=number * random.random(),
                     force_evaluations=cost,
                     saddle_evaluations=cost // 2,
                     lanczos_evaluations=cost // 4,
