@@ -52,12 +52,12 @@ class Protocol:
 
     push_radius: float = 3.6  # Å, atoms pushed: those nearer to the target
     push_step: float = 0.3  # Å
-    push_relaxations: int = 2  # perpendicular steps after a push, and most of them in a valley
-    activation: float = -0.5  # eV/Å², eigenvalue below which a search climbs
+    push_relaxations: int = 4  # perpendicular steps after a push, and most of them in a valley
+    activation: float = -0.2  # eV/Å², eigenvalue below which a search climbs
     climb_step: float = 0.3  # Å, longest step along the eigenvector
     valley_step: float = 0.5  # Å, step along it in a valley, where its eigenvalue is positive
     climb_relaxations: int = 20  # most perpendicular steps after a step along the eigenvector
-    climb_balance: float = 0.3  # they end once the force across is below this share of that along
+    climb_balance: float = 0.6  # they end once the force across is below this share of that along
     least_relaxations: int = 4  # but not before these steps
     soft_curvature: float = 0.5  # eV/Å², bounds the step from below where the mode is flat
     force_tolerance: float = 0.05  # eV/Å, largest atomic force at the saddle

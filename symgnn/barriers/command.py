@@ -51,17 +51,17 @@ def barriers(
     push_step: Annotated[float, typer.Option(min=0.001, help="Norm of a push, Å.")] = 0.3,
     push_relaxations: Annotated[
         int, typer.Option(min=0, help="Perpendicular relaxation steps after a push.")
-    ] = 2,
+    ] = 4,
     activation: Annotated[
         float, typer.Option(max=0.0, help="Eigenvalue below which a search climbs, eV/Å².")
-    ] = -0.5,
+    ] = -0.2,
     climb_balance: Annotated[
         float,
         typer.Option(
             min=0.0,
             help="On the climb, relax until the force across is below this share of that along.",
         ),
-    ] = 0.3,
+    ] = 0.6,
     force_tolerance: Annotated[
         float, typer.Option(min=1e-6, help="Largest force at the saddle, eV/Å.")
     ] = 0.05,

@@ -108,7 +108,7 @@ def atom_means(
     mask = counted(events, label)
     atom, barrier = events[fields.ATOM][mask], events[fields.BARRIER][mask]
     weight = weights(events, label)[mask]
-    total = np.bincount(atom, weight, minlength=atoms)
+    total = np.bincount(atom, weight, minlength=atoms).astype(float)  # of integers where none
     total[total == 0] = np.nan
     mean = np.bincount(atom, weight * barrier, minlength=atoms) / total
     square = np.bincount(atom, weight * (barrier - mean[atom]) ** 2, minlength=atoms) / total
