@@ -40,11 +40,10 @@ def barriers(
     label: Annotated[
         str,
         typer.Option(
-            help="Which mean barrier_mean is: of all converged searches, weighed by the share of "
-            "their motion that the pushed atoms have (pushed); unweighed, of all, single, target "
-            "or connected ones."
+            help="Converged searches whose mean barrier_mean is: all, single, target or connected "
+            "ones; or pushed: all, weighed by the share of their motion that the pushed atoms have."
         ),
-    ] = "pushed",
+    ] = "all",
     push_radius: Annotated[
         float, typer.Option(min=0.0, help="Atoms nearer to the target are pushed, Å.")
     ] = 3.6,

@@ -38,7 +38,7 @@ TARGET_MOVES = 0.2  # Å; a search involves its target where the target goes fur
 # Å, about the length of a bond: a search in which an atom goes further than this from its place has
 # left the surroundings of the start, and its energy is the sum of several rearrangements.
 SINGLE = 2.5
-LABELS = ("pushed", "all", "single", "target", "connected")
+LABELS = ("all", "pushed", "single", "target", "connected")
 
 
 def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:

@@ -21,8 +21,8 @@ from symgnn.report.statistics import label_reliability
 from symgnn.report.words import count, decimal, share
 
 LABEL_MEANINGS = {
-    "pushed": "all, each by the share of the motion that the pushed atoms have",
     "all": "all",
+    "pushed": "all, each by the share of its motion that the pushed atoms have",
     "single": f"those in which no atom goes further than {SINGLE} Å to the saddle",
     "target": "those that move their target",
     "connected": "those that also start from the glass, each saddle once",
