@@ -97,8 +97,8 @@ def test_events_obey_their_meaning(whole: Path, relaxed: Atoms) -> None:
             single = mine & (columns[fields.DISPLACEMENT_MAX] < 2.5)
             share = columns[fields.PUSHED_SHARE]
             for name, chosen, weight in (
-                (fields.BARRIER_MEAN, mine, share),
-                ("barrier_mean_all", mine, np.ones_like(share)),
+                (fields.BARRIER_MEAN, mine, np.ones_like(share)),
+                ("barrier_mean_pushed", mine, share),
                 ("barrier_mean_single", single, np.ones_like(share)),
             ):
                 weight = weight[chosen]
@@ -205,7 +205,7 @@ def test_the_time_budget_ends_with_75_and_no_output(glass, tmp_path, monkeypatch
         (("--potential", "Cu-Zr-2009", "--engine", "magic"), "auto, cpu, gpu or lammps"),
         (
             ("--potential", "Cu-Zr-2009", "--label", "best"),
-            "pushed, all, single, target, connected",
+            "single, target, connected",
         ),
         (("--potential", "Cu-Zr-2009", "--searches", "0"), ""),
     ],
