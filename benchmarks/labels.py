@@ -74,6 +74,9 @@ def print_costs(events: dict[str, np.ndarray]) -> None:
     print(f"force calls a saddle: {way:.0f}, with both sides {calls.sum() / converged.sum():.0f},")
     print(f"  of the full system {events[fields.FULL_EVALUATIONS][converged].mean():.0f} more")
     change = 1e3 * (events[fields.BARRIER] - events[fields.REGION_BARRIER])[converged]
+    grown = 1e3 * (events[fields.BARRIER] - events[fields.GROWN_BARRIER])[converged]
+    print(f"the largest region: {np.median(abs(grown)):.1f} meV in the median,", end=" ")
+    print(f"{np.percentile(abs(grown), 95):.0f} at the 95th percentile, off the full system")
     print(f"all atoms free: {change.mean():.0f} meV in the mean,", end=" ")
     print(f"{np.median(abs(change)):.0f} in the median,", end=" ")
     print(f"{np.percentile(abs(change), 95):.0f} at the 95th percentile, of {len(change)} saddles")

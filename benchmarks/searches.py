@@ -105,6 +105,12 @@ def print_changes(events: list[Event], moves: dict[tuple[int, int], float]) -> N
     print(f"  {1e3 * change.mean():.0f} meV on average,", end=" ")
     print(f"{1e3 * np.median(abs(change)):.0f} in the median,", end=" ")
     print(f"{1e3 * np.percentile(abs(change), 95):.0f} at the 95th percentile")
+    grown = np.array([event.barrier - event.grown_barrier for event in found])
+    print(
+        f"  after the largest region by {1e3 * np.median(abs(grown)):.1f} meV in the median,",
+        end=" ",
+    )
+    print(f"{1e3 * np.percentile(abs(grown), 95):.0f} at the 95th percentile")
     moved = [moves[event.atom, event.search] for event in found]
     print(f"  an atom moves by {np.median(moved):.2f} Å in the median,", end=" ")
     print(f"{np.percentile(moved, 95):.2f} at the 95th percentile, {max(moved):.2f} at most")

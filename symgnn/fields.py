@@ -49,6 +49,7 @@ TARGET_DISPLACEMENT = "target_displacement"  # (searches,), Å, of the target, s
 PUSHED_SHARE = "pushed_share"  # (searches,), of the moved atoms' squares that the pushed ones have
 FORCE_EVALUATIONS = "force_evaluations"  # (searches,), force calls that the search took
 REGION_BARRIER = "region_barrier"  # (searches,), eV, while the atoms outside the region were frozen
+GROWN_BARRIER = "grown_barrier"  # (searches,), eV, in the largest region before all atoms were free
 FULL_EVALUATIONS = "full_evaluations"  # (searches,), force calls of the full system to confirm it
 
 # events.h5, group `atoms`: one row an atom of the structure

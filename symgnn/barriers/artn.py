@@ -53,14 +53,17 @@ class Protocol:
     push_radius: float = 3.6  # Å, atoms pushed: those nearer to the target
     push_step: float = 0.3  # Å
     push_relaxations: int = 4  # perpendicular steps after a push, and most of them in a valley
-    activation: float = -0.2  # eV/Å², eigenvalue below which a search climbs
+    activation: float = -0.5  # eV/Å², eigenvalue below which a search climbs
     climb_step: float = 0.3  # Å, longest step along the eigenvector
     valley_step: float = 0.5  # Å, step along it in a valley, where its eigenvalue is positive
     climb_relaxations: int = 20  # most perpendicular steps after a step along the eigenvector
-    climb_balance: float = 0.6  # they end once the force across is below this share of that along
+    climb_balance: float = 1.0  # they end once the force across is below this share of that along
     least_relaxations: int = 4  # but not before these steps
     soft_curvature: float = 0.5  # eV/Å², bounds the step from below where the mode is flat
-    force_tolerance: float = 0.05  # eV/Å, largest atomic force at the saddle
+    force_tolerance: float = 0.05  # eV/Å, largest atomic force at the saddle of a region
+    # eV/Å, the same when larger regions and then all atoms are free: many small forces of an
+    # elastic field together hold a tenth of an electronvolt.
+    full_tolerance: float = 0.01
     lanczos_vectors: int = 16
     lanczos_mixing: float = 0.3  # share of the push in the first vector before the climb
     push_vectors: int = 6  # most vectors before the climb and in a valley

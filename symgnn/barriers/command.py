@@ -53,17 +53,20 @@ def barriers(
     ] = 4,
     activation: Annotated[
         float, typer.Option(max=0.0, help="Eigenvalue below which a search climbs, eV/Å².")
-    ] = -0.2,
+    ] = -0.5,
     climb_balance: Annotated[
         float,
         typer.Option(
             min=0.0,
             help="On the climb, relax until the force across is below this share of that along.",
         ),
-    ] = 0.6,
+    ] = 1.0,
     force_tolerance: Annotated[
-        float, typer.Option(min=1e-6, help="Largest force at the saddle, eV/Å.")
+        float, typer.Option(min=1e-6, help="Largest force at the saddle of a region, eV/Å.")
     ] = 0.05,
+    full_tolerance: Annotated[
+        float, typer.Option(min=1e-6, help="Largest force at it once all atoms are free, eV/Å.")
+    ] = 0.01,
     time_budget: Annotated[
         float | None, typer.Option(help="Stop after this time with exit code 75, s.")
     ] = None,
@@ -123,6 +126,7 @@ def barriers(
             activation=activation,
             climb_balance=climb_balance,
             force_tolerance=force_tolerance,
+            full_tolerance=full_tolerance,
         ),
         radius=radius,
         engine=engine,

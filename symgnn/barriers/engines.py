@@ -19,6 +19,9 @@ from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import EAM_STYLES, Potential, check_elements, read_eam
 
 GROWN = 2.0  # radius of the larger region over that of the searches
+# Å, of the largest region: what is frozen beyond it changes barriers by less than 10 meV.
+LARGEST = 25.0
+WORTH_IT = 1.2  # least ratio of the radii of two regions of which both are used
 PREPARED = 4  # regions kept for the next searches at the same atom
 CANDIDATE_SKIN = 2.0  # Å, beyond the pairs of a list, of the candidates for them
 WHOLE_CANDIDATE_SKIN = 5.0  # Å, where they are found once for all searches
@@ -149,6 +152,18 @@ class _RegionSearch:
         return self._forces.inside
 
 
+def grown_radii(atoms: Atoms, radius: float) -> list[float]:
+    """Radii of the regions in which a saddle is found again before all atoms are free, Å.
+
+    Each step of the way is made where it costs least: the first region takes most of it. None is
+    wider than the cell, where an atom would meet its own image.
+    """
+    half = 0.5 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0).max()
+    radii = [GROWN * radius] if GROWN * radius <= half else []
+    largest = min(LARGEST, half)
+    return [*radii, largest] if largest >= WORTH_IT * GROWN * radius else radii
+
+
 class EamRegions:
     """The regions of a structure with an EAM potential, as an engine prepares them.
 
@@ -182,14 +197,10 @@ class EamRegions:
         self._surroundings = self._around(radius)
         self.capacity = self._surroundings.capacity()
         self._prepared: dict[int, tuple[Region, object]] = {}
-        self._larger: dict[int, tuple[Region, object]] = {}
         self._whole: tuple[Region, object] | None = None
-        self.confirming = [len(atoms)]
-        grown = GROWN * radius
-        # Where the larger region is a small part of the structure, most of the way is made in it.
-        if 4.0 / 3.0 * np.pi * grown**3 < 0.5 * atoms.get_volume():
-            self._grown = self._around(grown)
-            self.confirming.insert(0, self._grown.capacity())
+        self._grown = [self._around(grown) for grown in grown_radii(atoms, radius)]
+        self._larger: list[dict[int, tuple[Region, object]]] = [{} for _ in self._grown]
+        self.confirming = [*(grown.capacity() for grown in self._grown), len(atoms)]
 
     def _around(self, radius: float) -> Surroundings:
         return Surroundings(self._atoms, radius=radius, reach=self._reach, species=self._species)
@@ -213,9 +224,9 @@ class EamRegions:
         return self._open(target, self._surroundings, self.capacity, self._prepared)
 
     def open_larger(self, target: int, step: int) -> OpenSearch:
-        """A region of twice the radius, or the whole periodic structure in its own order."""
-        if step < len(self.confirming) - 1:
-            return self._open(target, self._grown, self.confirming[0], self._larger)
+        """A larger region, or the whole periodic structure in its own order."""
+        if step < len(self._grown):
+            return self._open(target, self._grown[step], self.confirming[step], self._larger[step])
         if self._whole is None:
             region = self._everything()
             self._whole = region, self._prepare(region, len(self._atoms))

@@ -32,6 +32,7 @@ COLUMNS = {
     fields.SADDLE_EVALUATIONS: "i4",
     fields.LANCZOS_EVALUATIONS: "i4",
     fields.REGION_BARRIER: "f8",
+    fields.GROWN_BARRIER: "f8",
     fields.FULL_EVALUATIONS: "i4",
 }
 TARGET_MOVES = 0.2  # Å; a search involves its target where the target goes further than this

@@ -15,7 +15,7 @@ from symgnn.barriers.engines import Engine, OpenSearch
 from symgnn.structures import structure_hash
 
 MOVED = 0.1  # Å; atoms that go further from start to saddle or final minimum are kept
-CHECK_EVALUATIONS = 200  # most force calls of the full system to confirm a saddle
+CHECK_EVALUATIONS = 1000  # most force calls of a larger system to find a saddle again
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Event:
     saddle_displacement: np.ndarray  # (moved, 3), Å
     final_displacement: np.ndarray  # (moved, 3), Å
     region_barrier: float = float("nan")
+    grown_barrier: float = float("nan")
     full_evaluations: int = 0  # of the full system, to confirm the saddle; 0 where not asked for
 
 
@@ -200,7 +201,11 @@ class Searches:
         self._structure = structure_hash(atoms)
         self._check = check
         self.searching = Batch(protocol, engine.batch, engine.capacity, engine)
-        strict = replace(protocol, saddle_evaluations=CHECK_EVALUATIONS)
+        strict = replace(
+            protocol,
+            saddle_evaluations=CHECK_EVALUATIONS,
+            force_tolerance=min(protocol.force_tolerance, protocol.full_tolerance),
+        )
         self.checking = [
             Batch(strict, engine.confirming_rows(atoms), atoms, engine)
             for atoms in engine.confirming
@@ -316,9 +321,11 @@ class Searches:
         final = np.zeros_like(ended.minimum)
         final[places(one.atoms, ended.atoms)] = one.final
         saddle = ended.saddle - ended.minimum
+        whole = len(ended.atoms) == len(self._atoms)
         event = replace(
             event,
             barrier=ended.barrier,
+            grown_barrier=event.grown_barrier if whole else ended.barrier,
             curvature=ended.curvature,
             force_max=ended.force_max,
             **_motion(event.atom, ended.atoms, saddle, final, one.pushed),
@@ -357,6 +364,7 @@ class Searches:
             status=ended.status,
             barrier=ended.barrier,
             region_barrier=ended.barrier,
+            grown_barrier=ended.barrier,
             curvature=ended.curvature,
             force_max=ended.force_max,
             final_energy=ended.final_energy,

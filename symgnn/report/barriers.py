@@ -71,27 +71,36 @@ def _cost_sentence(events: Sequence[Events]) -> str:
 
 def _confirmation(events: Sequence[Events]) -> list[str]:
     """What the full periodic system changed, where the saddles were found again on it."""
-    key = fields.REGION_BARRIER
-    if not all(key in one.columns for one in events):
+    keys = fields.REGION_BARRIER, fields.GROWN_BARRIER
+    if not all(key in one.columns for one in events for key in keys):
         return []
-    barrier, before, calls = (
+    barrier, before, grown, calls = (
         np.concatenate([one.columns[name][found(one)] for one in events])
-        for name in (fields.BARRIER, key, fields.FULL_EVALUATIONS)
+        for name in (fields.BARRIER, *keys, fields.FULL_EVALUATIONS)
     )
     asked = calls > 0
     if not asked.any():
         return ["The saddles were not confirmed on the full periodic system."]
     change = 1000 * (barrier - before)[asked]
+    grows = asked & (grown != before)
+    budget = ""
+    if grows.any():
+        left = 1000 * np.abs(barrier - grown)[grows]
+        budget = (
+            f" Of {count(int(grows.sum()), 'saddle')} that larger regions had before, the barrier "
+            f"in the largest was off by {np.median(left):.1f} meV in the median and "
+            f"{np.percentile(left, 95):.0f} meV at the 95th percentile."
+        )
     lost = sum(ended(one, "not_confirmed") for one in events)
     return [
         "Saddles are searched with the atoms far from the target frozen, and found again with all "
         f"atoms free, in {calls[asked].mean():.0f} further force evaluations in the mean: "
-        f"{count(int(asked.sum()), 'saddle')} confirmed to the same force tolerance and with a "
+        f"{count(int(asked.sum()), 'saddle')} confirmed to its force tolerance and with a "
         f"negative lowest eigenvalue, {lost:,} not. All barriers here are those of the full "
         f"periodic system. The frozen surroundings had changed them by "
         f"{np.median(np.abs(change)):.0f} meV in the median and "
         f"{np.percentile(np.abs(change), 95):.0f} meV at the 95th percentile "
-        f"({-change.mean():+.0f} meV in the mean)."
+        f"({-change.mean():+.0f} meV in the mean).{budget}"
     ]
 
 

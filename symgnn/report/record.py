@@ -19,6 +19,7 @@ UNITS = {  # of settings that have one; named as in the commands
     "departure": "Å",
     "final_temperature": "K",
     "force_tolerance": "eV/Å",
+    "full_tolerance": "eV/Å",
     "lanczos_resolution": "eV/Å²",
     "lanczos_step": "Å",
     "largest_move": "Å",

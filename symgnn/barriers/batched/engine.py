@@ -193,8 +193,9 @@ class BatchedEngine(EamRegions):
             sites = [self._surroundings.most_sites()] if capacity == self.capacity else []
             if capacity == len(self._atoms):
                 sites.append(len(self._everything().site_owner))
-            elif capacity == self.confirming[0]:
-                sites.append(self._grown.most_sites())
+            for grown, atoms in zip(self._grown, self.confirming, strict=False):
+                if capacity == atoms:
+                    sites.append(grown.most_sites())
             self._spaces[capacity] = Space(capacity, max(sites), self._candidate_skin(capacity))
         return self._spaces[capacity]
 
