@@ -225,7 +225,7 @@ class EamRegions:
 
     def open_larger(self, target: int, step: int) -> OpenSearch:
         """A larger region, or the whole periodic structure in its own order."""
-        if step < len(self._grown):
+        if step < len(self.confirming) - 1:
             return self._open(target, self._grown[step], self.confirming[step], self._larger[step])
         if self._whole is None:
             region = self._everything()

@@ -223,9 +223,9 @@ def test_saddles_are_confirmed_as_by_the_compiled_engine(relaxed, cu_zr) -> None
         BatchedEngine(atoms, cu_zr, radius=5.0, device="cpu"),
         RegionEngine(atoms, cu_zr, radius=5.0),
     ):
-        assert len(engine.confirming) == 2
-        protocol = Protocol(force_tolerance=0.01)
-        confirmed.append(run(atoms, engine, [(77, 1), (77, 4)], protocol=protocol))
+        assert len(engine.confirming) == 3
+        protocol = Protocol(full_tolerance=0.004)
+        confirmed.append(run(atoms, engine, [(77, 0), (77, 2)], protocol=protocol))
     for batched_event, event in zip(*confirmed, strict=True):
         assert batched_event.status == event.status == 0
         assert batched_event.full_evaluations > 0
