@@ -72,7 +72,7 @@ def print_costs(events: dict[str, np.ndarray]) -> None:
     calls = events[fields.FORCE_EVALUATIONS]
     way = np.where(converged, events[fields.SADDLE_EVALUATIONS], calls).sum() / converged.sum()
     print(f"force calls a saddle: {way:.0f}, with both sides {calls.sum() / converged.sum():.0f},")
-    print(f"  of the full system {events[fields.FULL_EVALUATIONS][converged].mean():.0f} more")
+    print(f"  of larger systems {events[fields.FULL_EVALUATIONS][converged].mean():.0f} more")
     change = 1e3 * (events[fields.BARRIER] - events[fields.REGION_BARRIER])[converged]
     grown = 1e3 * (events[fields.BARRIER] - events[fields.GROWN_BARRIER])[converged]
     print(f"the largest region: {np.median(abs(grown)):.1f} meV in the median,", end=" ")

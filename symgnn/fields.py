@@ -50,7 +50,7 @@ PUSHED_SHARE = "pushed_share"  # (searches,), of the moved atoms' squares that t
 FORCE_EVALUATIONS = "force_evaluations"  # (searches,), force calls that the search took
 REGION_BARRIER = "region_barrier"  # (searches,), eV, while the atoms outside the region were frozen
 GROWN_BARRIER = "grown_barrier"  # (searches,), eV, in the largest region before all atoms were free
-FULL_EVALUATIONS = "full_evaluations"  # (searches,), force calls of the full system to confirm it
+FULL_EVALUATIONS = "full_evaluations"  # (searches,), force calls of larger systems to confirm it
 
 # events.h5, group `atoms`: one row an atom of the structure
 ATOMS = "atoms"

@@ -19,7 +19,7 @@ from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import EAM_STYLES, Potential, check_elements, read_eam
 
 GROWN = 2.0  # radius of the larger region over that of the searches
-# Å, of the largest region: what is frozen beyond it changes barriers by less than 10 meV.
+# Å, of the largest region: what is frozen beyond it changes most barriers by less than 10 meV.
 LARGEST = 25.0
 WORTH_IT = 1.2  # least ratio of the radii of two regions of which both are used
 PREPARED = 4  # regions kept for the next searches at the same atom

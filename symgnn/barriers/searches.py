@@ -41,7 +41,7 @@ class Event:
     final_displacement: np.ndarray  # (moved, 3), Å
     region_barrier: float = float("nan")
     grown_barrier: float = float("nan")
-    full_evaluations: int = 0  # of the full system, to confirm the saddle; 0 where not asked for
+    full_evaluations: int = 0  # of larger systems, to confirm the saddle; 0 where not asked for
 
 
 def push_generator(seed: int, structure: str, atom: int, search: int) -> np.random.Generator:

@@ -81,6 +81,7 @@ def make_events(seed: int, atoms: int) -> list[Event]:
                     status=int(Status.NOT_CONVERGED if failed else Status.CONVERGED),
                     barrier=barrier,
                     region_barrier=barrier + 0.15,
+                    grown_barrier=barrier + 0.004,
                     full_evaluations=0 if failed else 20,
                     curvature=-number,
                     force_max=0.04,

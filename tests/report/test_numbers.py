@@ -244,3 +244,4 @@ def test_the_error_budget_is_that_of_the_events(page, columns):
     found = sum(int((one["status"] == Status.CONVERGED).sum()) for one in columns)
     assert f"{found:,} saddles confirmed" in page.text
     assert "by 150 meV in the median and 150 meV at the 95th percentile" in page.text
+    assert "off by 4.0 meV in the median and 4 meV at the 95th percentile" in page.text
