@@ -65,7 +65,7 @@ def barriers(
         float, typer.Option(min=1e-6, help="Largest force at the saddle of a region, eV/Å.")
     ] = 0.05,
     full_tolerance: Annotated[
-        float, typer.Option(min=1e-6, help="Largest force at it once all atoms are free, eV/Å.")
+        float, typer.Option(min=1e-6, help="The same once all atoms are free, eV/Å.")
     ] = 0.01,
     time_budget: Annotated[
         float | None, typer.Option(help="Stop after this time with exit code 75, s.")
