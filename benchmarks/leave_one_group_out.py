@@ -1,6 +1,7 @@
 """Grouped cross-validation on the published graphs: one fold a group of copies.
 
     python benchmarks/leave_one_group_out.py FOLDER -o study --seeds 4 -- --epochs 30
+    python benchmarks/leave_one_group_out.py FOLDER -o table --models all -- --epochs 12
 
 FOLDER holds train0.pickle ... train6.pickle. Each fold trains on all other groups, with no
 validation glass (the last epoch counts), and tests on its group. What follows `--` goes to `symgnn
@@ -8,11 +9,12 @@ train`. Per-atom inputs are computed once for all folds and models. A finished r
 unfinished one resumed, so the command can be stopped and given again.
 
 Prints a row for each left-out graph, for their mean and for all their atoms together. Of the model,
-whose seeds are an ensemble, and of our ridge regression on the same split: Pearson's r, the mean
-absolute error (eV), Spearman's rank r and the area under the curve for the softest 5 %. Beside them
+whose seeds are an ensemble, and of our ridge regression on the same split: Pearson's r, Spearman's
+rank r, the mean absolute error (eV) and the area under the curve for the softest 5 %. Beside them
 the error of the training labels' mean, the r of a reference that was measured on these graphs, and
 how far the seeds' r spread. A second table says whether stated errors hold, see
-`left_out.calibration`, and `--figure` draws the predictions.
+`left_out.calibration`, and `--figure` draws the predictions. Of several models (`--models`; `all`
+for every one there is) it ends with the paper's table 1 over all folds, see `left_out.comparison`.
 """
 
 import argparse
@@ -23,9 +25,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from left_out import CALIBRATION, Fold, calibration, draw
+from left_out import CALIBRATION, COMPARISON, Fold, calibration, comparison, draw
 
 from symgnn.graphs.dataset import read_graphs, write_graphs
+from symgnn.models.registry import MODELS
 from symgnn.training.evaluation import Run, read_run
 from symgnn.training.metrics import METRICS, metrics, pearson
 
@@ -105,15 +108,26 @@ def row(name: str, numbers: Sequence[float]) -> str:
     return f"| {name} | " + " | ".join("" if np.isnan(x) else f"{x:.3f}" for x in numbers) + " |"
 
 
-def run_folds(options: argparse.Namespace, rest: list[str]) -> Iterator[tuple[Fold, float]]:
-    """Each fold, and the mean time of its seeds, s."""
+def print_rows(
+    first: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequence[float]]]
+) -> None:
+    """A table of named rows."""
+    print(f"\n| {first} | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1))
+    for name, numbers in rows:
+        print(row(name, numbers))
+
+
+def run_folds(
+    options: argparse.Namespace, model: str, rest: list[str]
+) -> Iterator[tuple[Fold, float]]:
+    """Each fold of a model, and the mean time of its seeds, s."""
     graphs = all_graphs(options.folder, options.output)
     for group in options.groups:
         path = fold_graphs(graphs, options.output, group)
         ridge = run_fold(path, options.output, group, "ridge", 0, [])
         seeds = range(options.seeds)
-        runs = [run_fold(path, options.output, group, options.model, seed, rest) for seed in seeds]
-        folder = options.output / options.model / group
+        runs = [run_fold(path, options.output, group, model, seed, rest) for seed in seeds]
+        folder = options.output / model / group
         fold = Fold(
             group=group,
             computed=runs[0].computed["test"],
@@ -149,11 +163,11 @@ def print_table(folds: Iterable[tuple[Fold, float]], model: str) -> list[Fold]:
 
 
 def main() -> None:
-    """Run all folds and print the tables."""
+    """Run all folds of all models and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--model", default="response")
+    parser.add_argument("--models", nargs="+", default=["response"])
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--groups", nargs="+", default=GROUPS)
     parser.add_argument("--figure", type=Path)
@@ -162,13 +176,16 @@ def main() -> None:
         rest = arguments[arguments.index("--") + 1 :]
         arguments = arguments[: arguments.index("--")]
     options = parser.parse_args(arguments)
-    folds = print_table(run_folds(options, rest), options.model)
-    if len(folds) > 1:
-        print("\n| left out | " + " | ".join(CALIBRATION) + " |\n|" + "---|" * 7)
-        for name, numbers in calibration(folds):
-            print(row(name, numbers))
+    models = list(MODELS) if options.models == ["all"] else options.models
+    folds = {}
+    for model in models:
+        folds[model] = print_table(run_folds(options, model, rest), model)
+        if len(options.groups) > 1:
+            print_rows("left out", CALIBRATION, calibration(folds[model]))
+    if len(models) > 1:
+        print_rows("model", COMPARISON, comparison(folds))
     if options.figure:
-        draw(folds, options.model, REFERENCE, options.figure)
+        draw(folds[models[0]], models[0], REFERENCE, options.figure)
 
 
 if __name__ == "__main__":
