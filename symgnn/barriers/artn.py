@@ -56,6 +56,7 @@ class Protocol:
     activation: float = -0.5  # eV/Å², eigenvalue below which a search climbs
     climb_step: float = 0.3  # Å, longest step along the eigenvector
     valley_step: float = 0.5  # Å, step along it in a valley, where its eigenvalue is positive
+    second_valley_step: float = 0.1  # Å, the same in a second try to find a region's saddle again
     climb_relaxations: int = 20  # most perpendicular steps after a step along the eigenvector
     climb_balance: float = 1.0  # they end once the force across is below this share of that along
     least_relaxations: int = 4  # but not before these steps
@@ -110,8 +111,9 @@ class Artn:
         self.minimum, self.position, self.trial = vectors[:3]
         self.force, self.push, self.direction, self.mode, self.saddle = vectors[3:8]
         self._last_position, self._last_force, self.final = vectors[8:]
-        numbers = torch.zeros(5, size, dtype=torch.float64, device=device)
-        self.energy, self.curvature, self.barrier, self.final_energy, self.force_max = numbers
+        numbers = torch.zeros(6, size, dtype=torch.float64, device=device)
+        self.energy, self.curvature, self.barrier, self.final_energy, self.force_max = numbers[:5]
+        self._valley_step = numbers[5]
         counts = torch.zeros(6, size, dtype=torch.long, device=device)
         self.evaluations, self.saddle_evaluations, self.lanczos_evaluations = counts[:3]
         self.status, self._steps, self._descent_start = counts[3:]
@@ -148,10 +150,13 @@ class Artn:
         for count in (self.evaluations, self.saddle_evaluations, self.lanczos_evaluations):
             count[row] = 0
         self._steps[row] = 0
+        self._valley_step[row] = self.protocol.valley_step
         self._climbs[row] = self.connected[row] = self._checks[row] = False
         self.phase[row] = int(Phase.PUSHED)
 
-    def admit_saddle(self, row: int, minimum: Tensor, saddle: Tensor, mode: Tensor) -> None:
+    def admit_saddle(
+        self, row: int, minimum: Tensor, saddle: Tensor, mode: Tensor, *, again: bool = False
+    ) -> None:
         """Start a check in a free row: is this a saddle, or is one within a few steps of it?
 
         The row ends at the saddle, without a look at its two sides.
@@ -161,8 +166,11 @@ class Artn:
             minimum: (atoms, 3), Å, positions relative to which displacements count.
             saddle: (atoms, 3), Å, where to begin.
             mode: (atoms, 3), guess of the lowest eigenvector.
+            again: whether this is the second try, with shorter steps where there is a valley.
         """
         self.admit(row, minimum, mode)
+        if again:
+            self._valley_step[row] = self.protocol.second_valley_step
         self.position[row, : saddle.numel()] = saddle.reshape(-1)
         self.trial[row] = self.position[row]
         self.phase[row], self._climbs[row], self._checks[row] = int(Phase.CLIMBING), True, True
@@ -268,7 +276,7 @@ class Artn:
         parallel = dot(self.force[rows], eigenvector)
         stiffness = self.curvature[rows].abs().clamp(min=p.soft_curvature)
         length = (parallel.abs() / stiffness).clamp(max=p.climb_step)
-        length = torch.where(self.curvature[rows] < 0.0, length, p.valley_step)
+        length = torch.where(self.curvature[rows] < 0.0, length, self._valley_step[rows])
         uphill = eigenvector * (-torch.sign(parallel)).unsqueeze(-1)
         self.direction[rows] = uphill
         self._step(rows, length.unsqueeze(-1) * uphill, Phase.CLIMBING)

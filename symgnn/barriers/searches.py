@@ -153,6 +153,7 @@ class _Unchecked:
     final: np.ndarray  # (free, 3), Å, from the start
     mode: np.ndarray  # (free, 3)
     pushed: np.ndarray  # (pushed,), indices in the structure
+    again: bool = False  # whether a larger system has been tried already
 
     def spread(self, larger: OpenSearch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Minimum, saddle and mode among the atoms of a larger system."""
@@ -305,19 +306,26 @@ class Searches:
                 larger = self._engine.open_larger(one.event.atom, step)
                 row = batch.take(larger)
                 state = (batch.stack([vector])[0] for vector in one.spread(larger))
-                batch.artn.admit_saddle(row, *state)
+                batch.artn.admit_saddle(row, *state, again=one.again)
                 started[row] = one
             for row, ended in batch.round():
-                yield self._refined(started.pop(row), ended)
+                refined = self._refined(started.pop(row), ended)
                 batch.leave(row)
+                if refined.again:
+                    waiting.append(refined)
+                else:
+                    yield refined
             between()
 
     def _refined(self, one: _Unchecked, ended: Ended) -> _Unchecked:
-        """What a larger system says of a saddle."""
+        """What a larger system says of a saddle; `again` where it is to be asked once more."""
         calls = one.event.full_evaluations + ended.evaluations
         event = replace(one.event, full_evaluations=calls)
         if ended.status != Status.CONVERGED:
-            return replace(one, event=self._without_saddle(event, Status.NOT_CONFIRMED))
+            if not one.again:
+                return replace(one, event=event, again=True)
+            event = self._without_saddle(event, Status.NOT_CONFIRMED)
+            return replace(one, event=event, again=False)
         final = np.zeros_like(ended.minimum)
         final[places(one.atoms, ended.atoms)] = one.final
         saddle = ended.saddle - ended.minimum
@@ -331,7 +339,13 @@ class Searches:
             **_motion(event.atom, ended.atoms, saddle, final, one.pushed),
         )
         return replace(
-            one, event=event, atoms=ended.atoms, saddle=saddle, final=final, mode=ended.mode
+            one,
+            event=event,
+            atoms=ended.atoms,
+            saddle=saddle,
+            final=final,
+            mode=ended.mode,
+            again=False,
         )
 
     @staticmethod

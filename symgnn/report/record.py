@@ -34,6 +34,7 @@ UNITS = {  # of settings that have one; named as in the commands
     "relaxation_step": "Å²/eV",
     "restart_interval": "steps",
     "same_minimum": "Å",
+    "second_valley_step": "Å",
     "soft_curvature": "eV/Å²",
     "start_density": "atoms/Å³",
     "thermo_interval": "steps",
