@@ -109,6 +109,27 @@ def test_a_saddle_is_found_again_across_a_valley() -> None:
     np.testing.assert_allclose(artn.curvature.numpy(), -np.array([A, A, A, B]), rtol=1e-3)
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_a_second_try_takes_shorter_steps_in_a_valley(again: bool) -> None:
+    artn = Artn(PROTOCOL, size=1, capacity=1)
+    start = torch.tensor([[0.5, -0.2, 0.0]]).double()  # both eigenvalues are positive
+    artn.admit_saddle(0, torch.zeros(1, 3).double(), start, start, again=again)
+    along = []
+    while len(artn.active()) and not along:
+        before = artn.position[0].clone()
+        energy, force = surface(artn.trial[0].numpy())
+        artn.receive(
+            torch.tensor([0]),
+            torch.tensor([energy]).double(),
+            torch.tensor(force).unsqueeze(0),
+            torch.tensor([True]),
+        )
+        if artn.curvature[0] > 0 and artn.phase[0] == Phase.CLIMBING:
+            along.append(float((artn.position[0] - before).norm()))
+    expected = PROTOCOL.second_valley_step if again else PROTOCOL.valley_step
+    assert along == pytest.approx([expected], rel=1e-12)
+
+
 @pytest.mark.parametrize("balance", [0.6, 0.05])
 def test_a_climb_relaxes_until_the_force_across_is_balanced(balance: float) -> None:
     """Where it ends for no other reason, the force across is below that share of that along."""

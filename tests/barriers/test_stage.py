@@ -27,7 +27,7 @@ from symgnn.barriers.events import (
     read_events,
     weights,
 )
-from symgnn.barriers.searches import Searches, push_generator
+from symgnn.barriers.searches import CHECK_EVALUATIONS, Event, Searches, push_generator
 from symgnn.barriers.stage import chosen_atoms, shard_of
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
@@ -359,6 +359,35 @@ def test_a_larger_region_in_between_changes_no_saddle(relaxed, cu_zr) -> None:
         assert stepwise.barrier < stepwise.region_barrier - 0.05
         # both are within F²/2k of the saddle
         assert stepwise.barrier == pytest.approx(direct.barrier, abs=1e-3)
+
+
+@pytest.mark.parametrize(("losses", "status"), [(1, Status.CONVERGED), (2, Status.NOT_CONFIRMED)])
+def test_a_saddle_that_a_larger_system_loses_is_tried_again(
+    relaxed, cu_zr, monkeypatch, losses: int, status: Status
+) -> None:
+    """A search that starts with all its force calls spent ends at the first look at its mode."""
+
+    def found() -> Event:
+        engine = RegionEngine(relaxed, cu_zr, radius=5.0)
+        return next(Searches(relaxed, engine, protocol=Protocol(), seed=1).run([(77, 4)]))
+
+    kept, admit, tries = found(), Artn.admit_saddle, []
+
+    def spend(artn: Artn, row: int, *state: torch.Tensor, again: bool) -> None:
+        admit(artn, row, *state, again=again)
+        tries.append(again)
+        artn.evaluations[row] = CHECK_EVALUATIONS if len(tries) <= losses else 0
+
+    monkeypatch.setattr(Artn, "admit_saddle", spend)
+    event = found()
+    assert tries == [False, True]
+    assert event.status == status
+    assert event.full_evaluations > losses * CHECK_EVALUATIONS  # the calls of both tries
+    if status == Status.CONVERGED:
+        # the same saddle; its barrier is known to F²/2k
+        assert event.barrier == pytest.approx(kept.barrier, abs=1e-3)
+    else:
+        assert np.isnan(event.barrier)
 
 
 def test_regions_grow_as_far_as_the_cell_is_wide() -> None:
