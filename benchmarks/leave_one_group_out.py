@@ -13,8 +13,9 @@ whose seeds are an ensemble, and of our ridge regression on the same split: Pear
 rank r, the mean absolute error (eV) and the area under the curve for the softest 5 %. Beside them
 the error of the training labels' mean, the r of a reference that was measured on these graphs, and
 how far the seeds' r spread. A second table says whether stated errors hold, see
-`left_out.calibration`, and `--figure` draws the predictions. Of several models (`--models`; `all`
-for every one there is) it ends with the paper's table 1 over all folds, see `left_out.comparison`.
+`left_out.calibration`, and `--figure` draws the predictions. Of several models (`--models`,
+each with options if wanted, `symgnn:gaussians=0`; `all` for every one there is) it ends with the
+paper's table 1 over all folds, see `left_out.comparison`.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 from left_out import CALIBRATION, COMPARISON, Fold, calibration, comparison, draw
+from variants import AS_THE_PAPER, train_options
 
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.models.registry import MODELS
@@ -81,7 +83,7 @@ def run_fold(graphs: Path, output: Path, group: str, model: str, seed: int, rest
     run = output / model / group / f"seed-{seed}"
     if not (run / "checkpoint.pt").exists():
         started = time.perf_counter()
-        symgnn("train", graphs, "--model", model, "--seed", seed, "-o", run, *rest)
+        symgnn("train", graphs, *train_options(model), "--seed", seed, "-o", run, *rest)
         (run / "seconds").write_text(f"{time.perf_counter() - started:.0f}\n")
     return read_run(run)
 
@@ -176,7 +178,8 @@ def main() -> None:
         rest = arguments[arguments.index("--") + 1 :]
         arguments = arguments[: arguments.index("--")]
     options = parser.parse_args(arguments)
-    models = list(MODELS) if options.models == ["all"] else options.models
+    every = [*MODELS, *AS_THE_PAPER]
+    models = every if options.models == ["all"] else options.models
     folds = {}
     for model in models:
         folds[model] = print_table(run_folds(options, model, rest), model)

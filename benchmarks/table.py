@@ -5,7 +5,8 @@
 
 Trains each model with each seed by `symgnn train` (what follows `--` goes to it) and prints the
 table of `symgnn evaluate` after each round of seeds. Epochs are chosen on the validation glasses. A
-finished run is kept and an unfinished one resumed. Models that need a package that is not
+finished run is kept and an unfinished one resumed, so give another folder for another recipe.
+`--models` takes options too, `symgnn:gaussians=0,samples=8`. Models that need a package that is not
 installed, or inputs that the graphs do not have, are left out with the reason.
 """
 
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+from variants import AS_THE_PAPER, train_options
 
 from symgnn.models.registry import MODELS
 
@@ -29,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("graphs", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--models", nargs="+", default=[*MODELS, *AS_THE_PAPER])
     parser.add_argument("--seeds", type=int, default=4)
     arguments, rest = sys.argv[1:], []
     if "--" in arguments:
@@ -43,8 +46,8 @@ def main() -> None:
             if model in left_out or (run / "checkpoint.pt").exists():
                 continue
             started = time.perf_counter()
-            train = ["train", options.graphs, "--model", model, "--seed", seed, "-o", run, *rest]
-            if symgnn(*train):
+            train = ["train", options.graphs, *train_options(model), "--seed", seed, "-o", run]
+            if symgnn(*train, *rest):
                 left_out.add(model)
             else:
                 (run / "seconds").write_text(f"{time.perf_counter() - started:.0f}\n")

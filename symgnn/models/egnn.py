@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import MessagePassing
+from torch_geometric.utils import degree
 
 from symgnn.models.egat import decoder
 from symgnn.models.elements import ElementEmbedding
@@ -15,14 +16,15 @@ from symgnn.models.symgnn import LENGTH_UNIT
 class EquivariantConvolution(MessagePassing):
     """One layer: messages from features and squared lengths; atoms move along their edges.
 
-    Positions enter as edge vectors only, so that images in a periodic cell are right.
+    Messages are summed (the paper's equation 5) and moves averaged (its equation 4). Positions
+    enter as edge vectors only, so that images in a periodic cell are right.
 
     Args:
         width: length of the node features and of the messages.
     """
 
     def __init__(self, width: int):
-        super().__init__(aggr="mean")
+        super().__init__(aggr="sum")
         self.edge = nn.Sequential(
             nn.Linear(2 * width + 1, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
         )
@@ -36,8 +38,9 @@ class EquivariantConvolution(MessagePassing):
     def forward(self, node: Tensor, edge_index: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
         """New node features (atoms, width) and edge vectors (edges, 3)."""
         found = self.propagate(edge_index, node=node, vector=vector)
-        message, step = found[:, :-3], found[:, -3:]
         source, target = edge_index
+        neighbours = degree(target, len(node), vector.dtype).clamp(min=1).unsqueeze(-1)
+        message, step = found[:, :-3], found[:, -3:] / neighbours
         # an edge vector points from source to target
         return node + self.node(torch.cat([node, message], -1)), vector + step[target] - step[
             source

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GCNConv, MessagePassing
 
@@ -23,13 +24,18 @@ class GraphConvolution(nn.Module):
     def __init__(self, elements: Sequence[int], *, width: int = 64, layers: int = 4):
         super().__init__()
         self.embedding = ElementEmbedding(elements, width)
-        self.convolutions = nn.ModuleList(GCNConv(width, width) for _ in range(layers))
+        # GCNConv's own loops would replace edges to an atom's images, which small cells have
+        self.convolutions = nn.ModuleList(
+            GCNConv(width, width, add_self_loops=False) for _ in range(layers)
+        )
         self.norms = nn.ModuleList(RunningNorm(width) for _ in range(layers))
         self.decoder = decoder(width)
 
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
         """Standardised barriers, (atoms,); the edge vectors are not used."""
         node = self.embedding(species)
+        loops = torch.arange(len(species), device=edge_index.device).expand(2, -1)
+        edge_index = torch.cat([edge_index, loops], 1)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             node = node + nn.functional.silu(norm(convolution(node, edge_index)))
         return self.decoder(node).squeeze(-1)
