@@ -67,6 +67,7 @@ EDGE_VECTOR = "edge_vector"  # (edges, 3), Å, source -> target
 ENERGY = "energy"  # (atoms,), eV, potential energy of each atom
 PUBLISHED_PRESSURE = "published_pressure"  # (atoms,), local pressure as published, unit not stated
 INPUTS = "inputs"  # group of a glass, per-atom inputs of models by name, (atoms, n)
+LABEL = "label"  # attribute of the file, and of what is predicted: the events' dataset in BARRIER
 POTENTIAL = "potential"  # attribute of the file: what the inputs were computed with
 POTENTIAL_SHA256 = "potential_sha256"
 INPUT_VERSIONS = "input_versions"  # attribute of the file: JSON, version of each input's numbers

@@ -195,10 +195,12 @@ class EdgeAttentionLayer(nn.Module):
 class PredictionModule(nn.Module):
     """From edge features to a number an atom: the paper's second sub-module (section 4.3).
 
-    Four layers of attention with 8, 4, 2 and 1 heads, then a decoder.
+    Four layers of attention with 8, 4, 2 and 1 heads, then a decoder. An atom becomes a weighted
+    mean of its neighbours and nothing of an edge but its weight reaches it: in a glass of one
+    element all atoms would stay equal, so one element is refused.
 
     Args:
-        elements: atomic numbers that the model knows.
+        elements: atomic numbers that the model knows, at least two.
         width: length of node and edge features.
         heads: attention heads of each layer.
         dropout: share of a layer's new features that training drops.
@@ -208,6 +210,11 @@ class PredictionModule(nn.Module):
         self, elements: Sequence[int], *, width: int, heads: Sequence[int], dropout: float
     ):
         super().__init__()
+        if len(elements) < 2:
+            raise ValueError(
+                "its attention averages what the neighbours are, which is the same for all atoms "
+                "of one element; take density, response, schnet or equivariant"
+            )
         self.embedding = ElementEmbedding(elements, width)
         self.layers = nn.ModuleList(
             EdgeAttentionLayer(width, count, dropout=dropout, last=k == len(heads) - 1)

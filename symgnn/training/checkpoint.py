@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from symgnn import fields
 from symgnn.errors import InputError
 from symgnn.files import atomic_path
 from symgnn.graphs.dataset import Dataset
@@ -73,7 +74,7 @@ def data_summary(dataset: Dataset) -> dict[str, object]:
     elements = sorted({number for share in shares for number in share})
     return {
         "hash": digest.hexdigest(),
-        "label": str(dataset.attributes.get("label", "barrier")),
+        "label": str(dataset.attributes.get(fields.LABEL, fields.BARRIER)),
         "splits": {graph.name: graph.split for graph in dataset.graphs},
         "density": [min(densities), max(densities)],
         "composition": {
@@ -130,7 +131,9 @@ def load(path: Path | str) -> Trained:
             f"this program reads {FORMAT_VERSION}"
         )
     try:
-        options = json.loads(content["options"])
+        options, data = json.loads(content["options"]), json.loads(content["data"])
+        for key in ("hash", "label", "density", "composition"):
+            data[key]
         elements: Sequence[int] = content["elements"]
         model = build_model(content["model"], elements=elements, **options)
         model.load_state_dict(content["weights"])
@@ -143,7 +146,7 @@ def load(path: Path | str) -> Trained:
             scaling=Scaling(**content["scaling"]),
             seed=content["seed"],
             config=json.loads(content["config"]),
-            data=json.loads(content["data"]),
+            data=data,
             versions=json.loads(content["versions"]),
             epoch=content["epoch"],
             inputs=json.loads(content["inputs"]),
@@ -151,9 +154,12 @@ def load(path: Path | str) -> Trained:
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (KeyError, TypeError, RuntimeError) as error:
-        line = str(error).splitlines()[0]
-        raise InputError(f"{path}: its weights are not those of its model ({line})") from None
+    except KeyError as error:
+        raise InputError(f"{path}: it has no {error}") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: its weights are not those of its model ({_first_line(error)})"
+        ) from None
 
 
 def load_tensors(path: Path | str) -> dict:
@@ -168,8 +174,12 @@ def load_tensors(path: Path | str) -> dict:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises what its unpickler and zip reader meet
         raise InputError(
-            f"{path}: not a checkpoint ({type(error).__name__}: {str(error).splitlines()[0]})"
+            f"{path}: not a checkpoint ({type(error).__name__}: {_first_line(error)})"
         ) from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a checkpoint (it holds a {type(content).__name__})")
     return content
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")

@@ -19,6 +19,8 @@ def _use(device: str, threads: int) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device not in ("cpu", "cuda"):
         raise InputError(f"--device: {device!r}: must be one of auto, cpu, cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device: cuda: this machine, or its build of torch, has no CUDA")
     return device
 
 
@@ -34,7 +36,9 @@ def train(
         "edge_length, no_symmetrization, augmentation, schnet, egnn, equivariant (needs e3nn), "
         "gcn, gcn_edges, mlp, or ridge (needs --inputs invariants).",
     ),
-    seed: int = typer.Option(0, help="Of the start, the order of the glasses and the samples."),
+    seed: int = typer.Option(
+        0, min=0, max=2**31 - 1, help="Of the start, the order of the glasses and the samples."
+    ),
     output: Path = typer.Option(..., "--output", "-o", help="Folder of the run."),
     epochs: int = typer.Option(200, help="Passes over the training glasses."),
     learning_rate: float = typer.Option(3e-3, help="Largest learning rate (AMSGrad)."),
@@ -99,8 +103,8 @@ def train(
     resume.pt when the same command is given again, and ends with the same weights.
 
     The defaults are a short recipe. The paper's: `--learning-rate 1e-4 --epochs 20000
-    --batch-size 0 --schedule constant --averaging 0 --weight-decay 0`, and `--gaussians 0` for
-    the attention models.
+    --batch-size 0 --schedule constant --averaging 0 --weight-decay 0 --gradient-clip 0`, and
+    `--gaussians 0` for the attention models.
 
     Example: `symgnn train graphs.h5 --model symgnn --seed 0 -o run/`
     """
@@ -196,11 +200,11 @@ def predict(
     Example: `symgnn predict glass.xyz --checkpoint run/checkpoint.pt -o predicted.xyz`
     """
     from symgnn.training.prediction import load_predictor
-    from symgnn.training.prediction_files import predict_file
+    from symgnn.training.prediction_files import output_files, predict_file
 
+    targets = output_files(structures, output)
     predictor = load_predictor(checkpoint, _use(device, threads), potential)
     symbols = [symbol.strip() for symbol in elements.split(",") if symbol.strip()]
-    for path in structures:
-        target = output if len(structures) == 1 else output / f"{path.stem}.xyz"
+    for path, target in zip(structures, targets, strict=True):
         for reason in predict_file(predictor, path, target, symbols):
             typer.echo(f"{path}: warning: {reason}", err=True)

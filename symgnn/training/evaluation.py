@@ -12,6 +12,7 @@ from symgnn import fields
 from symgnn.errors import InputError
 from symgnn.files import atomic_path, open_hdf5
 from symgnn.graphs.dataset import SPLITS
+from symgnn.training.checkpoint import load_tensors
 from symgnn.training.metrics import METRICS, metrics_of_glasses
 
 
@@ -25,6 +26,8 @@ class Run:
         epoch: chosen on the validation glasses.
         computed: by split and glass, (atoms,), eV, NaN where unlabelled.
         predicted: by split and glass, (atoms,), eV.
+        recipe: of the training.
+        data: hash of the graphs that it was trained on.
     """
 
     model: str
@@ -32,6 +35,8 @@ class Run:
     epoch: int
     computed: dict[str, dict[str, np.ndarray]]
     predicted: dict[str, dict[str, np.ndarray]]
+    recipe: dict[str, object]
+    data: str
 
 
 def read_run(folder: Path) -> Run:
@@ -42,6 +47,7 @@ def read_run(folder: Path) -> Run:
     """
     if not (folder / "checkpoint.pt").is_file():
         raise InputError(f"{folder}: it has no checkpoint.pt: not a finished training run")
+    trained = load_tensors(folder / "checkpoint.pt")
     computed: dict = {split: {} for split in SPLITS}
     predicted: dict = {split: {} for split in SPLITS}
     with open_hdf5(folder / "predictions.h5", "predictions") as file:
@@ -57,6 +63,8 @@ def read_run(folder: Path) -> Run:
             epoch=int(file.attrs["epoch"]),
             computed=computed,
             predicted=predicted,
+            recipe=json.loads(trained["config"]),
+            data=json.loads(trained["data"])["hash"],
         )
 
 
@@ -68,15 +76,48 @@ def table(runs: Sequence[Run]) -> list[dict[str, object]]:
     is that of a sample (n - 1), NaN for one run.
 
     Raises:
-        InputError: two runs of one model have the same seed.
+        InputError: two runs of one model have the same seed, other recipes or other graphs, or two
+            runs have other glasses, splits or labels.
     """
     by_model: dict[str, list[Run]] = {}
     for run in runs:
+        if not _same_labels(run, runs[0]):
+            raise InputError(
+                f"evaluate: {run.model} and {runs[0].model} differ in their glasses, splits or "
+                "labels"
+            )
         same = by_model.setdefault(run.model, [])
         if any(other.seed == run.seed for other in same):
             raise InputError(f"evaluate: {run.model}: seed {run.seed} was given twice")
         same.append(run)
+        _check_seeds(same[0], run)
     return [_row(model, found) for model, found in by_model.items()]
+
+
+def _same_labels(one: Run, other: Run) -> bool:
+    return all(
+        one.computed[split].keys() == other.computed[split].keys()
+        and all(
+            np.array_equal(labels, other.computed[split][name], equal_nan=True)
+            for name, labels in one.computed[split].items()
+        )
+        for split in SPLITS
+    )
+
+
+def _check_seeds(first: Run, other: Run) -> None:
+    """That nothing but the seed differs between two runs of one row."""
+    for name, value in other.recipe.items():
+        if value != first.recipe.get(name):
+            raise InputError(
+                f"evaluate: {other.model}: seeds {first.seed} and {other.seed}: {name} is "
+                f"{first.recipe.get(name)} and {value}"
+            )
+    if other.data != first.data:
+        raise InputError(
+            f"evaluate: {other.model}: seeds {first.seed} and {other.seed} were trained on other "
+            "graphs"
+        )
 
 
 def _row(model: str, runs: Sequence[Run]) -> dict[str, object]:
@@ -94,7 +135,7 @@ def _row(model: str, runs: Sequence[Run]) -> dict[str, object]:
 
 
 def write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
-    """Write the table as CSV, best test correlation first; empty cells are not numbers."""
+    """Write the table as CSV, rows in the given order; empty cells are not numbers."""
 
     def cell(value: object) -> object:
         if isinstance(value, float):

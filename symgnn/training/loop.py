@@ -35,7 +35,8 @@ class State:
         epoch: epochs done.
         step: optimiser steps done.
         best_epoch: 0 before the first evaluation.
-        best_score: Pearson's correlation of that epoch over the validation atoms, pooled.
+        best_score: Pearson's correlation of that epoch over the validation atoms, pooled; minus
+            infinity where it is none, as of predictions that are all equal.
         history: one row an evaluation.
     """
 
@@ -197,13 +198,17 @@ def _evaluate(
         row[f"validation_{name}"] = value
     state.history.append(row)
     score = row["validation_pearson"]
-    if score > state.best_score or not validation:
+    score = -math.inf if math.isnan(score) else score
+    if score > state.best_score or state.best_epoch == 0 or not validation:
         state.best_score, state.best_epoch = score, state.epoch
         state.best = copy.deepcopy(state.average.state_dict())
 
 
 def _out_of_patience(state: State, recipe: Recipe) -> bool:
-    return bool(recipe.patience and state.epoch - state.best_epoch >= recipe.patience)
+    """Whether the last evaluation, not the last epoch, is that far from the best one."""
+    if not recipe.patience or not state.history:
+        return False
+    return state.history[-1]["epoch"] - state.best_epoch >= recipe.patience
 
 
 @torch.no_grad()

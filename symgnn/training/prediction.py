@@ -15,6 +15,7 @@ from symgnn.descriptors.registry import describe, input_size, input_version
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
 from symgnn.potentials import Potential, find_potential
+from symgnn.structures import check_structure
 from symgnn.training.checkpoint import Trained, load
 
 # How far outside of the training glasses a structure may lie before a warning.
@@ -27,15 +28,20 @@ class Predictor:
     """One trained model or several that take structures; several predict by their mean.
 
     Args:
-        members: from `symgnn.training.checkpoint.load`, of one cutoff and the same elements.
+        members: from `symgnn.training.checkpoint.load`, of one cutoff, the same elements and one
+            kind of label.
         device: `cpu` or `cuda`.
         potential: name or file of the one that per-atom inputs are computed with; where it is not
             given it is found by the name that the members know. Models without such inputs use it
             for the forces of `outside` alone.
 
     Raises:
-        InputError: the members differ in cutoff or elements, or their potential is not the one
-            that is found.
+        InputError: the members differ in cutoff, elements or label, or their potential is not the
+            one that is found.
+
+    Attributes:
+        members: the models.
+        label: dataset of events.h5 that they predict, such as `barrier_mean`.
     """
 
     def __init__(
@@ -45,7 +51,10 @@ class Predictor:
         for other in members[1:]:
             if (other.cutoff, other.elements) != (first.cutoff, first.elements):
                 raise InputError("checkpoint: the models differ in cutoff or elements")
-        self.members = list(members)
+            if other.data["label"] != first.data["label"]:
+                labels = f"{first.data['label']} and {other.data['label']}"
+                raise InputError(f"checkpoint: the models predict different labels: {labels}")
+        self.members, self.label = list(members), str(first.data["label"])
         self._device = device
         given = find_potential(potential) if potential else None
         self._potentials = [
@@ -62,8 +71,10 @@ class Predictor:
             atoms: a periodic structure of elements that the model knows.
 
         Raises:
-            InputError: an element that the model was not trained on.
+            InputError: not a sound periodic structure, see `symgnn.structures.check_structure`, or
+                an element that the model was not trained on.
         """
+        check_structure(atoms)
         for reason in self.outside(atoms):
             warnings.warn(reason, stacklevel=2)
         return self.predict_members(atoms).mean(0)

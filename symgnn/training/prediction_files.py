@@ -10,6 +10,23 @@ from symgnn.structures import write_structure
 from symgnn.training.prediction import Predictor
 
 
+def output_files(structures: Sequence[Path], output: Path) -> list[Path]:
+    """Where the prediction of each structure goes: a file, or one of its name in a folder.
+
+    Raises:
+        InputError: two structures would be written to one file.
+    """
+    if len(structures) == 1:
+        return [output]
+    found: dict[Path, Path] = {}
+    for path in structures:
+        target = output / f"{path.stem}.xyz"
+        if target in found:
+            raise InputError(f"{path}: {found[target]} is written to {target} as well; rename one")
+        found[target] = path
+    return list(found)
+
+
 def predict_file(
     predictor: Predictor, path: Path, output: Path, elements: Sequence[str]
 ) -> list[str]:
@@ -32,6 +49,7 @@ def predict_file(
         members = predictor.predict_members(atoms)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    atoms.info[fields.LABEL] = predictor.label
     atoms.set_array(fields.BARRIER, members.mean(0))
     if len(members) > 1:
         atoms.set_array(fields.BARRIER_SPREAD, members.std(0, ddof=1))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from ase.data import chemical_symbols
 
 from symgnn import fields
 from symgnn.descriptors.registry import input_version
@@ -61,7 +62,8 @@ def train_model(
         device: `cpu` or `cuda`.
 
     Raises:
-        InputError: bad options, or graphs without labels to train on.
+        InputError: bad options, graphs without labels to train on, or elements that no training
+            glass has.
         TimeBudgetReached: call again with the same arguments to go on.
     """
     budget = TimeBudget(time_budget)
@@ -69,7 +71,7 @@ def train_model(
     training, validation = dataset.of_split("train"), dataset.of_split("validation")
     _check_labels(path, training, validation)
     scaling = label_scaling(training)
-    elements = sorted({int(z) for graph in dataset.graphs for z in np.unique(graph.species)})
+    elements = _elements(path, training, dataset.graphs)
     inputs = model_inputs(model)
     _check_inputs(path, model, inputs, dataset)
     described = _inputs_of(path, inputs, dataset)
@@ -116,6 +118,17 @@ def _check_labels(path: Path, training: Sequence[Graph], validation: Sequence[Gr
         raise InputError(f"{path}: the training glasses have fewer than two labelled atoms")
     if validation and sum(np.isfinite(graph.barrier).sum() for graph in validation) < 2:
         raise InputError(f"{path}: the validation glasses have fewer than two labelled atoms")
+
+
+def _elements(path: Path, training: Sequence[Graph], graphs: Sequence[Graph]) -> list[int]:
+    """Atomic numbers in the training glasses; no other glass may have more."""
+    known = sorted({int(z) for graph in training for z in np.unique(graph.species)})
+    for graph in graphs:
+        for number in sorted({int(z) for z in np.unique(graph.species)} - set(known)):
+            raise InputError(
+                f"{path}: {graph.name}: {chemical_symbols[number]}: no training glass has it"
+            )
+    return known
 
 
 def _check_inputs(path: Path, model: str, inputs: Sequence[str], dataset: Dataset) -> None:

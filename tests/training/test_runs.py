@@ -300,9 +300,18 @@ def test_foreign_and_broken_checkpoints_are_refused(finished, tmp_path):
     path.write_bytes(pickle.dumps({"format": print}))
     with pytest.raises(InputError, match="not a checkpoint"):
         load(path)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="not a checkpoint"):
+        load(path)
     content = torch.load(whole, weights_only=True)
     torch.save(content | {"model": "edge_length"}, path)
     with pytest.raises(InputError, match="weights are not those of its model"):
+        load(path)
+    torch.save(content | {"options": "{"}, path)
+    with pytest.raises(InputError, match="weights are not those of its model"):
+        load(path)
+    torch.save(content | {"data": "{}"}, path)
+    with pytest.raises(InputError, match=r"checkpoint\.pt: it has no 'hash'"):
         load(path)
     torch.save(content | {"format": "other"}, path)
     with pytest.raises(InputError, match="format is 'other'"):
@@ -323,6 +332,12 @@ def test_foreign_and_broken_checkpoints_are_refused(finished, tmp_path):
         ("--model", "transformer", "must be one of"),
         ("--gaussians", "1", "gaussians is 1, must be 0 or at least 2"),
         ("--device", "tpu", "auto, cpu, cuda"),
+        pytest.param(
+            "--device",
+            "cuda",
+            "has no CUDA",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here"),
+        ),
     ],
 )
 def test_bad_options_are_refused_by_name(graphs, tmp_path, option, value, message):
@@ -337,3 +352,105 @@ def test_graphs_without_labels_are_refused(tmp_path):
     write_graphs(tmp_path / "graphs.h5", [graph], cutoff=4.0)
     with pytest.raises(InputError, match="fewer than two labelled atoms"):
         run("train", tmp_path / "graphs.h5", "-o", tmp_path / "run")
+
+
+@pytest.mark.parametrize("validation", ["as ever", "all equal"])
+def test_patience_counts_evaluations_and_never_keeps_untrained_weights(
+    graphs, tmp_path, validation
+):
+    """Also where no epoch has a correlation, since the validation labels are all equal."""
+    dataset = read_graphs(graphs)
+    if validation == "all equal":
+        (graph,) = dataset.of_split("validation")
+        graph.barrier[np.isfinite(graph.barrier)] = 1.5
+    path = tmp_path / "graphs.h5"
+    write_graphs(path, dataset.graphs, cutoff=4.0)
+    words = ("--model", "gcn", "--epochs", "9", "--evaluation-interval", "3", "--patience", "1")
+    run("train", path, *words, "-o", tmp_path / "run", "--threads", "1")
+    rows = read_csv(tmp_path / "run" / "history.csv")
+    best = load(tmp_path / "run" / "checkpoint.pt").epoch
+    assert best in (3, 6, 9)
+    assert int(rows[-1]["epoch"]) in (best + 3, 9)
+    if validation == "all equal":
+        assert (best, len(rows)) == (3, 2)
+
+
+def test_glasses_of_one_element_are_refused_where_attention_is_blind(tmp_path):
+    structure, graph = glass(0, unlabelled=0.0)
+    graph.split, graph.species[:] = "train", 29
+    write_graphs(tmp_path / "graphs.h5", [graph], cutoff=4.0)
+    for model in ("symgnn", "no_symmetrization", "augmentation", "edge_length"):
+        with pytest.raises(InputError, match="the same for all atoms of one element"):
+            run("train", tmp_path / "graphs.h5", "--model", model, "-o", tmp_path / "run", *SMALL)
+    assert not (tmp_path / "run").exists()
+    run("train", tmp_path / "graphs.h5", "--model", "schnet", "-o", tmp_path / "run", *SMALL)
+    structure.numbers[:] = 29
+    assert np.ptp(symgnn.load(tmp_path / "run" / "checkpoint.pt").predict(structure)) > 1e-3
+
+
+def test_an_element_that_only_test_glasses_have_is_refused(graphs, tmp_path):
+    dataset = read_graphs(graphs)
+    dataset.of_split("test")[0].species[5] = 13
+    write_graphs(tmp_path / "graphs.h5", dataset.graphs, cutoff=4.0)
+    with pytest.raises(InputError, match="g4: Al: no training glass has it"):
+        run("train", tmp_path / "graphs.h5", "-o", tmp_path / "run", *SMALL)
+
+
+def test_a_table_of_other_labels_or_recipes_is_refused(finished, graphs, tmp_path):
+    again = tmp_path / "again"
+    longer = [*SMALL[:1], "5", *SMALL[2:]]
+    run("train", graphs, "--model", "edge_length", "--seed", 1, "-o", again, *longer)
+    with pytest.raises(InputError, match="seeds 0 and 1: epochs is 4 and 5"):
+        run("evaluate", finished / "edge_length-0", again, "-o", tmp_path / "table.csv")
+    dataset = read_graphs(graphs)
+    for graph in dataset.of_split("train"):
+        graph.edge_vector *= 1.01
+    write_graphs(tmp_path / "moved.h5", dataset.graphs, cutoff=4.0)
+    words = ("train", tmp_path / "moved.h5", "--model", "edge_length", "--seed", 1, *SMALL)
+    run(*words, "-o", tmp_path / "moved")
+    with pytest.raises(InputError, match="seeds 0 and 1 were trained on other graphs"):
+        run("evaluate", finished / "edge_length-0", tmp_path / "moved", "-o", tmp_path / "t.csv")
+    dataset.graphs[0].split = "test"
+    write_graphs(tmp_path / "other.h5", dataset.graphs, cutoff=4.0)
+    run("train", tmp_path / "other.h5", "--model", "gcn", "-o", tmp_path / "other", *SMALL)
+    with pytest.raises(InputError, match="differ in their glasses, splits or labels"):
+        run("evaluate", finished / "edge_length-0", tmp_path / "other", "-o", tmp_path / "t.csv")
+    assert not list(tmp_path.glob("*.csv"))
+
+
+def test_structures_of_one_name_are_not_written_over_each_other(finished, tmp_path):
+    paths = [tmp_path / folder / "glass.xyz" for folder in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        write_structure(path, glass(4)[0])
+    checkpoint = finished / "symgnn-0" / "checkpoint.pt"
+    with pytest.raises(InputError, match=r"b/glass\.xyz: .*a/glass\.xyz is written to"):
+        run("predict", *paths, "--checkpoint", checkpoint, "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_models_of_different_labels_are_no_ensemble(finished, tmp_path):
+    whole = finished / "symgnn-0" / "checkpoint.pt"
+    content = torch.load(whole, weights_only=True)
+    data = json.loads(content["data"]) | {"label": "barrier_pushed"}
+    torch.save(content | {"data": json.dumps(data)}, tmp_path / "checkpoint.pt")
+    with pytest.raises(InputError, match="different labels: barrier_mean and barrier_pushed"):
+        symgnn.load([whole, tmp_path / "checkpoint.pt"])
+    write_structure(tmp_path / "glass.xyz", glass(4)[0])
+    words = ("predict", tmp_path / "glass.xyz", "--checkpoint", tmp_path / "checkpoint.pt")
+    run(*words, "-o", tmp_path / "predicted.xyz")
+    assert read_structure(tmp_path / "predicted.xyz").info["label"] == "barrier_pushed"
+
+
+def test_unsound_structures_are_refused(finished):
+    predictor = symgnn.load(finished / "symgnn-0" / "checkpoint.pt")
+    structure, _ = glass(4)
+    for change, message in (
+        ({"pbc": [True, True, False]}, "must be in all three"),
+        ({"cell": [0, 0, 0]}, "no cell with a volume"),
+    ):
+        broken = structure.copy()
+        for key, value in change.items():
+            setattr(broken, key, value)
+        with pytest.raises(InputError, match=message):
+            predictor.predict(broken)
