@@ -7,7 +7,7 @@ import typer
 
 def analyse(
     structure: Path = typer.Argument(..., help="Relaxed glass, such as quench makes."),
-    output: Path = typer.Option(..., "--output", "-o", help="The figures, JSON."),
+    output: Path = typer.Option(..., "--output", "-o", help="The figures, JSON.", dir_okay=False),
 ) -> None:
     """Describe a glass: g(r), coordination, icosahedra, glass transition, crystals.
 

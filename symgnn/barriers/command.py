@@ -9,7 +9,10 @@ import typer
 def barriers(
     structure: Annotated[Path, typer.Argument(help="Glass at a minimum: any file ASE reads.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="events.h5 to write; with --export, an XYZ file.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="events.h5 to write; with --export, an XYZ file.", dir_okay=False
+        ),
     ],
     potential: Annotated[
         str | None, typer.Option(help="Potential: name in the registry, or file.")
@@ -140,7 +143,9 @@ def barriers(
 
 def merge_events(
     shards: Annotated[list[Path], typer.Argument(help="events.h5 files of one structure.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="events.h5 to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="events.h5 to write.", dir_okay=False)
+    ],
 ) -> None:
     """Put the shards of one structure's searches together.
 

@@ -1,14 +1,17 @@
 """A journal of finished searches: survives kill -9, torn lines and a second copy of the program.
 
 One line a search, each with a checksum. The first line names the work (protocol, seed, structure,
-potential), so that a journal of other work is never mixed in. The number of searches an atom and
-the choice of atoms are not part of it: raising them computes only what is missing.
+potential), so that a journal of other work is never mixed in: its searches are set aside in a file
+beside it and come back with their work. The number of searches an atom and the choice of atoms are
+not part of it: raising them computes only what is missing.
 """
 
 import base64
+import errno
 import fcntl
 import json
 import os
+import sys
 import zlib
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +20,7 @@ import numpy as np
 
 from symgnn.barriers.searches import Event
 from symgnn.errors import InputError
+from symgnn.files import atomic_path
 
 ARRAYS = {"moved_atoms": "<i4", "saddle_displacement": "<f4", "final_displacement": "<f4"}
 
@@ -60,7 +64,7 @@ class Journal:
         work: what the results depend on; plain JSON.
 
     Raises:
-        InputError: another process holds the journal.
+        InputError: another process holds the journal, or its file system has no locks.
     """
 
     def __init__(self, path: Path, work: dict):
@@ -69,14 +73,20 @@ class Journal:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(self._file)
-            raise InputError(f"{path}: another process is at this work; wait for it") from None
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                raise InputError(f"{path}: another process is at this work; wait for it") from None
+            raise InputError(
+                f"{path}: its file system locks no files ({error.strerror}); write to another, or "
+                "have it mounted with them (Lustre: -o flock)"
+            ) from None
         self.events: dict[tuple[int, int], Event] = {}
         self._resume(work)
 
     def _resume(self, work: dict) -> None:
-        """Read what is whole; cut off a torn end or the journal of other work."""
+        """Read what is whole; cut off a torn end, and set the journal of other work aside."""
+        self._exchange(work)
         with open(self._path, "rb") as stream:
             header = _record(stream.readline())
             whole = 0
@@ -93,6 +103,31 @@ class Journal:
         os.lseek(self._file, 0, os.SEEK_END)
         if whole == 0:
             self._append(_line({"work": work}))
+
+    def _exchange(self, work: dict) -> None:
+        """Put the searches of other work into a file of their own, and take this work's from its.
+
+        By copies, as the lock is on the journal's file and not on its name.
+        """
+        content = self._path.read_bytes()
+        first = content.partition(b"\n")[0] + b"\n"
+        mine = _line({"work": work})
+        if first == mine:
+            return
+        if _record(first) is not None and len(content) > len(first):
+            aside = self._aside(first)
+            with atomic_path(aside) as temporary:
+                temporary.write_bytes(content)
+            print(f"symgnn: {self._path}: of other work; kept as {aside.name}", file=sys.stderr)
+        kept = self._aside(mine)
+        os.ftruncate(self._file, 0)
+        if kept.is_file():
+            self._append(kept.read_bytes())
+            kept.unlink()
+
+    def _aside(self, header: bytes) -> Path:
+        """Where the journal of a header is kept while other work is done."""
+        return self._path.with_name(f"{self._path.name}.{zlib.crc32(header):08x}")
 
     def add(self, event: Event) -> None:
         """Write down one finished search."""

@@ -39,7 +39,9 @@ def explain(
     views: Path | None = typer.Option(
         None, help="Folder for two views of each atom as extended XYZ and bonds for OVITO."
     ),
-    output: Path = typer.Option(..., "--output", "-o", help="Explanations to write, HDF5."),
+    output: Path = typer.Option(
+        ..., "--output", "-o", help="Explanations to write, HDF5.", dir_okay=False
+    ),
 ) -> None:
     """Find the edges and atoms that a model's predictions rest on.
 
@@ -83,7 +85,9 @@ def assess(
         20, min=3, help="Explained atoms to make curves of and to explain again."
     ),
     seed: int = typer.Option(0, help="Of the choice of these atoms and of all controls."),
-    output: Path = typer.Option(..., "--output", "-o", help="Findings to write, JSON."),
+    output: Path = typer.Option(
+        ..., "--output", "-o", help="Findings to write, JSON.", dir_okay=False
+    ),
 ) -> None:
     """Put explanations to the test and write what holds, for the report.
 

@@ -14,7 +14,9 @@ def quench(
     cooling_rate: float = typer.Option(..., help="Cooling rate, K/s."),
     seed: int = typer.Option(..., help="Seed of the starting positions and velocities."),
     potential: str = typer.Option(..., help="Name in the registry, or path of an EAM file."),
-    output: Path = typer.Option(..., "--output", "-o", help="The glass, extended XYZ."),
+    output: Path = typer.Option(
+        ..., "--output", "-o", help="The glass, extended XYZ.", dir_okay=False
+    ),
     melt_temperature: float = typer.Option(2000.0, help="Temperature of the melt, K."),
     melt_time: float = typer.Option(1000.0, help="Time at the melt temperature, ps."),
     final_temperature: float = typer.Option(1.0, help="Temperature at the quench's end, K."),

@@ -13,7 +13,9 @@ def graphs(
         [], "--events", help="Saddle searches (events.h5), one file a glass."
     ),
     cutoff: float = typer.Option(5.0, help="Longest edge, Å."),
-    output: Path = typer.Option(..., "--output", "-o", help="Graphs to write, HDF5."),
+    output: Path = typer.Option(
+        ..., "--output", "-o", help="Graphs to write, HDF5.", dir_okay=False
+    ),
     label: str = typer.Option(
         "barrier_mean", help="Dataset of the events' group `atoms` that becomes the label, eV."
     ),
@@ -64,7 +66,9 @@ def graphs(
 def import_published(
     folder: Path = typer.Argument(..., help="Folder with train0.pickle, ..., test0.pickle, ..."),
     cutoff: float = typer.Option(5.0, help="Longest edge, Å."),
-    output: Path = typer.Option(..., "--output", "-o", help="Graphs to write, HDF5."),
+    output: Path = typer.Option(
+        ..., "--output", "-o", help="Graphs to write, HDF5.", dir_okay=False
+    ),
     split: str = typer.Option(
         "paper", help="paper (train6 validates) or grouped (copies stay together)."
     ),

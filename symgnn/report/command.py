@@ -11,7 +11,9 @@ def report(
         help="Glasses (extended XYZ; GLASS.thermo.csv beside GLASS.xyz is read too), or any other "
         "input: its kind is recognised.",
     ),
-    output: Path = typer.Option(..., "-o", "--output", help="The page to write (HTML)."),
+    output: Path = typer.Option(
+        ..., "-o", "--output", help="The page to write (HTML).", dir_okay=False
+    ),
     events: list[Path] = typer.Option([], help="Saddle searches, an events.h5 a glass."),
     graphs: list[Path] = typer.Option([], help="The data set, graphs.h5."),
     runs: list[Path] = typer.Option([], help="Folders of training runs."),

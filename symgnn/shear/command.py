@@ -11,7 +11,9 @@ from symgnn.glasses.options import Budget, Kokkos, Package, RestartInterval, Suf
 def shear(
     structure: Path = typer.Argument(..., help="Relaxed glass, such as quench makes."),
     potential: str = typer.Option(..., help="Name in the registry, or path of an EAM file."),
-    output: Path = typer.Option(..., "--output", "-o", help="Stress, strain, D²min: HDF5."),
+    output: Path = typer.Option(
+        ..., "--output", "-o", help="Stress, strain, D²min: HDF5.", dir_okay=False
+    ),
     plane: str = typer.Option("xz", help="xy, xz or yz: displacement along, growing with."),
     strain: float = typer.Option(0.2, help="Last shear strain."),
     step: float = typer.Option(1e-4, help="Step of the strain."),

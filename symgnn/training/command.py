@@ -39,7 +39,7 @@ def train(
     seed: int = typer.Option(
         0, min=0, max=2**31 - 1, help="Of the start, the order of the glasses and the samples."
     ),
-    output: Path = typer.Option(..., "--output", "-o", help="Folder of the run."),
+    output: Path = typer.Option(..., "--output", "-o", help="Folder of the run.", file_okay=False),
     epochs: int = typer.Option(200, help="Passes over the training glasses."),
     learning_rate: float = typer.Option(3e-3, help="Largest learning rate (AMSGrad)."),
     batch_size: int = typer.Option(1, help="Glasses a step; 0 for all of them."),
@@ -151,7 +151,7 @@ def train(
 
 def evaluate(
     runs: list[Path] = typer.Argument(..., help="Folders of finished training runs."),
-    output: Path = typer.Option(..., "--output", "-o", help="Table to write, CSV."),
+    output: Path = typer.Option(..., "--output", "-o", help="Table to write, CSV.", dir_okay=False),
 ) -> None:
     """Make the table of models from their runs: mean and standard deviation over seeds.
 

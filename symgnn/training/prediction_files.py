@@ -14,10 +14,15 @@ def output_files(structures: Sequence[Path], output: Path) -> list[Path]:
     """Where the prediction of each structure goes: a file, or one of its name in a folder.
 
     Raises:
-        InputError: two structures would be written to one file.
+        InputError: two structures would be written to one file, or one to where a folder is, or
+            several to where a file is.
     """
     if len(structures) == 1:
+        if output.is_dir():
+            raise InputError(f"--output: {output}: is a folder; name a file for one structure")
         return [output]
+    if output.is_file():
+        raise InputError(f"--output: {output}: is a file; name a folder for several structures")
     found: dict[Path, Path] = {}
     for path in structures:
         target = output / f"{path.stem}.xyz"

@@ -224,7 +224,8 @@ def test_saddles_are_confirmed_as_by_the_compiled_engine(relaxed, cu_zr) -> None
         RegionEngine(atoms, cu_zr, radius=5.0),
     ):
         assert len(engine.confirming) == 3
-        protocol = Protocol(full_tolerance=0.004)
+        # at 0.004 eV/Å a flat saddle has a barrier within 4 meV only, which rounding decides on
+        protocol = Protocol(full_tolerance=0.001)
         confirmed.append(run(atoms, engine, [(77, 0), (77, 2)], protocol=protocol))
     for batched_event, event in zip(*confirmed, strict=True):
         assert batched_event.status == event.status == 0

@@ -1,5 +1,7 @@
 """A journal gives back what was written to it, whatever happened to its file."""
 
+import errno
+import fcntl
 import os
 
 import numpy as np
@@ -78,11 +80,38 @@ def test_a_damaged_line_costs_only_itself(tmp_path) -> None:
         assert sorted(journal.events) == [(7, 0), (7, 2)]
 
 
-def test_a_journal_of_other_work_is_not_used(tmp_path) -> None:
+def test_a_journal_of_other_work_is_set_aside_and_comes_back(tmp_path, capsys) -> None:
     path = tmp_path / "journal"
     written(path, 2)
-    with Journal(path, {**WORK, "seed": 2}) as journal:
+    other = {**WORK, "seed": 2}
+    with Journal(path, other) as journal:
         assert journal.events == {}
+        journal.add(event(5))
+    assert "journal: of other work; kept as journal." in capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == 2
+    with Journal(path, WORK) as journal:
+        assert sorted(journal.events) == [(7, 0), (7, 1)]
+        journal.add(event(2))
+    with Journal(path, other) as journal:
+        assert sorted(journal.events) == [(7, 5)]
+    with Journal(path, WORK) as journal:
+        assert sorted(journal.events) == [(7, 0), (7, 1), (7, 2)]
+
+
+def test_other_work_without_a_search_leaves_nothing(tmp_path) -> None:
+    path = tmp_path / "journal"
+    written(path, 0)
+    with Journal(path, {**WORK, "seed": 2}):
+        assert [one.name for one in tmp_path.iterdir()] == ["journal"]
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch) -> None:
+    def unknown(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    with pytest.raises(InputError, match=r"locks no files \(Function not implemented\)"):
+        Journal(tmp_path / "journal", WORK)
 
 
 def test_a_second_copy_is_kept_off(tmp_path) -> None:

@@ -349,15 +349,14 @@ def test_a_larger_region_in_between_changes_no_saddle(relaxed, cu_zr) -> None:
         engine = RegionEngine(atoms, cu_zr, radius=5.0)
         assert len(engine.confirming) == 3
         engine.confirming = engine.confirming if between else engine.confirming[-1:]
-        searches = Searches(atoms, engine, protocol=Protocol(full_tolerance=0.004), seed=1)
+        searches = Searches(atoms, engine, protocol=Protocol(full_tolerance=0.001), seed=1)
         found.append(sorted(searches.run([(77, 0), (77, 2)]), key=lambda event: event.search))
     for stepwise, direct in zip(*found, strict=True):
         assert stepwise.status == direct.status == 0
         assert stepwise.region_barrier == direct.region_barrier == direct.grown_barrier
         # the last region is nearer to the full system than the first, and not all of it
         assert stepwise.barrier < stepwise.grown_barrier < stepwise.region_barrier - 0.05
-        assert stepwise.barrier < stepwise.region_barrier - 0.05
-        # both are within F²/2k of the saddle
+        # both are within F²/2k of the saddle: at 0.004 eV/Å that is 4 meV for a flat one
         assert stepwise.barrier == pytest.approx(direct.barrier, abs=1e-3)
 
 
