@@ -61,6 +61,7 @@ class Symmetrization(nn.Module):
         if self.training:
             tiny = torch.finfo(torch.float32).tiny
             return torch.rand(2, self.samples, 3, device=reference.device).clamp(min=tiny)
-        # The same points for both: with T and -T what is odd in the vectors cancels exactly.
+        # The same points for both: a uniform distribution then has T and -T, and what is odd in the
+        # vectors cancels exactly.
         points = spread_points(self.evaluation_samples).expand(2, -1, -1)
         return points.to(reference.device, torch.get_default_dtype())

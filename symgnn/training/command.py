@@ -65,8 +65,15 @@ def train(
         help="Run training steps after torch.compile (needs a C++ compiler); a line says "
         "where a model is left as it is.",
     ),
-    width: int | None = typer.Option(None, min=1, help="Features of nodes and edges [32 or 64]."),
-    dropout: float | None = typer.Option(None, min=0, max=0.9, help="Dropout in training [0]."),
+    width: int | None = typer.Option(
+        None, min=1, help="Features of nodes and edges [64; attention and egnn 32, equivariant 16]."
+    ),
+    dropout: float | None = typer.Option(
+        None,
+        min=0,
+        max=0.9,
+        help="Dropout in training: attention [0], density [0.1], response [0.2].",
+    ),
     distribution: str | None = typer.Option(
         None, help="symgnn: transformations are learned or haar (uniform) [learned]."
     ),

@@ -120,6 +120,26 @@ def test_prediction_computes_the_same_inputs(finished, model, tmp_path):
     run("predict", tmp_path / "glass.xyz", "--checkpoint", checkpoint, "-o", tmp_path / "p.xyz")
 
 
+def test_the_loss_is_over_labelled_atoms(graphs, tmp_path):
+    """Of the ridge, which has one evaluation: by hand, from its predictions of the glasses."""
+    dataset = read_graphs(graphs)
+    for graph in dataset.of_split("train"):
+        graph.barrier[::3] = np.nan
+    attributes = {k: v for k, v in dataset.attributes.items() if not k.startswith("format")}
+    write_graphs(tmp_path / "graphs.h5", dataset.graphs, cutoff=4.0, **attributes)
+    run("train", tmp_path / "graphs.h5", "--model", "ridge", "-o", tmp_path)
+    found, terms = read_run(tmp_path), []
+    scaling = load(tmp_path / "checkpoint.pt").scaling
+    for name, computed in found.computed["train"].items():
+        labelled = np.isfinite(computed)
+        assert labelled.sum() == 72
+        error = (found.predicted["train"][name] - computed)[labelled] / scaling.std
+        terms.append((error**2).mean())
+    header, row = (tmp_path / "history.csv").read_text().splitlines()
+    loss = float(row.split(",")[header.split(",").index("loss")])
+    assert loss == pytest.approx(np.mean(terms), rel=1e-5)  # single precision
+
+
 def linear_batch(inputs, target, weight=None):
     """A batch of atoms that have inputs and labels and no geometry."""
     nothing = torch.zeros(0)
