@@ -13,9 +13,9 @@ whose seeds are an ensemble, and of our ridge regression on the same split: Pear
 rank r, the mean absolute error (eV) and the area under the curve for the softest 5 %. Beside them
 the error of the training labels' mean, the r of a reference that was measured on these graphs, and
 how far the seeds' r spread. A second table says whether stated errors hold, see
-`left_out.calibration`, and `--figure` draws the predictions. Of several models (`--models`,
-each with options if wanted, `symgnn:gaussians=0`; `all` for every one there is) it ends with the
-paper's table 1 over all folds, see `left_out.comparison`.
+`left_out.calibration`, and `--figure` draws the predictions. Of several models (`--models`, each
+with options if wanted, `symgnn:gaussians=0`; `all` for every one there is) it ends with the paper's
+table 1 over all folds, see `left_out.comparison`, and `--figure` draws that.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from bars import draw_table
 from left_out import CALIBRATION, COMPARISON, Fold, calibration, comparison, draw
 from variants import AS_THE_PAPER, train_options
 
@@ -186,8 +187,14 @@ def main() -> None:
         if len(options.groups) > 1:
             print_rows("left out", CALIBRATION, calibration(folds[model]))
     if len(models) > 1:
-        print_rows("model", COMPARISON, comparison(folds))
-    if options.figure:
+        rows = comparison(folds)
+        print_rows("model", COMPARISON, rows)
+        if options.figure:
+            names, numbers = zip(*rows, strict=True)
+            mean, spread = [one[0] for one in numbers], [one[len(METRICS)] for one in numbers]
+            title = "Pearson's r on left-out graphs, mean of the graphs"
+            draw_table(names, mean, spread, title, options.figure)
+    elif options.figure:
         draw(folds[models[0]], models[0], REFERENCE, options.figure)
 
 

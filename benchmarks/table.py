@@ -6,16 +6,19 @@
 Trains each model with each seed by `symgnn train` (what follows `--` goes to it) and prints the
 table of `symgnn evaluate` after each round of seeds. Epochs are chosen on the validation glasses. A
 finished run is kept and an unfinished one resumed, so give another folder for another recipe.
-`--models` takes options too, `symgnn:gaussians=0,samples=8`. Models that need a package that is not
-installed, or inputs that the graphs do not have, are left out with the reason.
+`--models` takes options too, `symgnn:gaussians=0,samples=8`; `--figure` draws the table. Models
+that need a package that is not installed, or inputs that the graphs do not have, are left out with
+the reason.
 """
 
 import argparse
+import csv
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from bars import draw_table
 from variants import AS_THE_PAPER, train_options
 
 from symgnn.models.registry import MODELS
@@ -34,6 +37,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--models", nargs="+", default=[*MODELS, *AS_THE_PAPER])
     parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--figure", type=Path)
     arguments, rest = sys.argv[1:], []
     if "--" in arguments:
         rest = arguments[arguments.index("--") + 1 :]
@@ -56,6 +60,15 @@ def main() -> None:
         for path in sorted(options.output.glob("*/*/seconds")):
             print(f"{path.parent.relative_to(options.output)}: {path.read_text().strip()} s")
         sys.stdout.flush()
+    if options.figure:
+        with open(options.output / "table.csv", newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        mean, spread = (
+            [float(row[f"test_pearson_{kind}"] or "nan") for row in rows]
+            for kind in ("mean", "std")
+        )
+        names = [row["model"] for row in rows]
+        draw_table(names, mean, spread, "Pearson's r on the test glasses", options.figure)
 
 
 if __name__ == "__main__":

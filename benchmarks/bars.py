@@ -1,0 +1,43 @@
+"""A figure of a table of models: bars of Pearson's r, with the spread over seeds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+COLORS = {"ours": "#2f5d8a", "other": "#8794a1"}
+OURS = ("response", "density")
+
+
+def draw_table(
+    models: Sequence[str],
+    mean: Sequence[float],
+    spread: Sequence[float],
+    title: str,
+    path: Path,
+) -> None:
+    """Draw the rows of a table, best first.
+
+    Args:
+        models: names of the rows.
+        mean: Pearson's r of each.
+        spread: standard deviation over its seeds; NaN for one seed.
+        title: what r is of.
+        path: the figure.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    order = np.argsort(mean)
+    names, r = [models[k] for k in order], np.asarray(mean)[order]
+    error = np.nan_to_num(np.asarray(spread, dtype=float)[order])
+    figure, axes = pyplot.subplots(figsize=(7, 0.6 + 0.3 * len(names)), layout="constrained")
+    colors = [COLORS["ours" if name.split(":")[0] in OURS else "other"] for name in names]
+    axes.barh(names, r, xerr=error, color=colors, error_kw={"ecolor": "#333333", "capsize": 2})
+    for place, value in enumerate(r):
+        axes.text(max(value, 0) + error[place] + 0.01, place, f"{value:.2f}", va="center", size=8)
+    axes.set(xlim=(min(0.0, float((r - error).min())), 1.0), xlabel=title)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
