@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
+from symgnn.errors import InputError
 from symgnn.graphs.published import read_published
 from symgnn.structures import read_structure
 
@@ -17,10 +18,17 @@ def add_structure(parser: argparse.ArgumentParser) -> None:
 
 
 def structure(arguments: argparse.Namespace) -> tuple[Atoms, np.ndarray | None]:
-    """The structure, and the published barriers (atoms,) in eV of a published one."""
-    if arguments.published is None:
-        return read_structure(arguments.glass), None
-    path = Path(arguments.published) / f"{arguments.glass}.pickle"
-    graph = read_published(path, cutoff=5.0)
+    """The structure, and the published barriers (atoms,) in eV of a published one.
+
+    Raises:
+        SystemExit: neither a structure nor a published graph, in one line.
+    """
+    try:
+        if arguments.published is None:
+            return read_structure(arguments.glass), None
+        path = Path(arguments.published) / f"{arguments.glass}.pickle"
+        graph = read_published(path, cutoff=5.0)
+    except InputError as error:
+        raise SystemExit(f"error: {error}") from None
     atoms = Atoms(graph.species, positions=graph.position, cell=graph.cell, pbc=True)
     return atoms, graph.barrier

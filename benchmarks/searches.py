@@ -83,6 +83,8 @@ def print_costs(events: list[Event], calls: Counter[str], seconds: float) -> Non
     total, converged = sum(calls.values()), sum(event.status == 0 for event in events)
     to_saddle = sum(e.saddle_evaluations if e.status == 0 else e.force_evaluations for e in events)
     print(f"searches {len(events)}, converged {converged / len(events):.1%}")
+    if not converged:
+        raise SystemExit("no search converged: nothing to measure")
     for name, count in calls.most_common():
         print(f"  {name:<16} {count / len(events):7.1f} calls a search  {count / total:6.1%}")
     print(f"force calls a converged saddle: {to_saddle / converged:.0f} to the saddle,", end=" ")
@@ -143,8 +145,11 @@ def seconds_a_call(function, arguments: list) -> float:
 def protocol(words: list[str]) -> Protocol:
     """The default protocol with some of its numbers replaced."""
     defaults = vars(Protocol())
-    pairs = (word.split("=") for word in words)
-    return Protocol(**{name: type(defaults[name])(value) for name, value in pairs})
+    pairs = [word.partition("=")[::2] for word in words]
+    try:
+        return Protocol(**{name: type(defaults[name])(value) for name, value in pairs})
+    except (KeyError, ValueError) as error:
+        raise SystemExit(f"error: {' '.join(words)}: {error}: must be name=value") from None
 
 
 def main() -> None:

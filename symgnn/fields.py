@@ -42,8 +42,9 @@ STATUS = "status"  # (searches,), HDF5 enumeration, see barriers.artn.Status
 BARRIER = "barrier"  # events: (searches,); graphs: (atoms,); eV, NaN where there is none
 CURVATURE = "curvature"  # (searches,), eV/Å², lowest eigenvalue of the Hessian at the saddle
 FORCE_MAX = "force_max"  # (searches,), eV/Å, largest norm of an atom's force at the saddle
+# The next two belong to the saddle of the region, before the atoms outside it moved as well.
 FINAL_ENERGY = "final_energy"  # (searches,), eV, of the minimum behind the region's saddle
-CONNECTED = "connected"  # (searches,), 1 where the start is one of the saddle's two minima
+CONNECTED = "connected"  # (searches,), 1 where the start is one of that saddle's two minima
 DISPLACEMENT_MAX = "displacement_max"  # (searches,), Å, largest of an atom, start to saddle
 TARGET_DISPLACEMENT = "target_displacement"  # (searches,), Å, of the target, start to saddle
 PUSHED_SHARE = "pushed_share"  # (searches,), of the moved atoms' squares that the pushed ones have

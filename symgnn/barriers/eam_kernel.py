@@ -217,7 +217,7 @@ def embed(owners, density, species, step, table, density_max, energy, slope):
     last = table.shape[1] - 1
     for i in owners:
         rho = density[i]
-        m = min(int(rho / step), last - 1)
+        m = max(min(int(rho / step), last - 1), 0)  # densities of some potentials dip below zero
         p = min(rho / step - m, 1.0)
         c = table[species[i], m]
         energy[i] = c[0] + p * (c[1] + p * (c[2] + p * c[3]))

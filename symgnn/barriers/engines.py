@@ -310,6 +310,9 @@ class LammpsEngine(ProcessorEngine):
     def __init__(self, atoms: Atoms, potential: Potential):
         self._position = atoms.positions.copy()
         self._forces = LammpsForces(atoms, potential)
+        # Of its own: saddles are confirmed while the next search is under way already, and a search
+        # feels when others rebuild its neighbour lists.
+        self._confirming_forces = LammpsForces(atoms, potential)
         self.capacity = len(atoms)
         self.confirming = [len(atoms)]
 
@@ -318,5 +321,5 @@ class LammpsEngine(ProcessorEngine):
         return _LammpsSearch(self._forces, self._position)
 
     def open_larger(self, target: int, step: int) -> OpenSearch:
-        """The same as `open`: all atoms are free already."""
-        return self.open(target)
+        """The same as `open`, in another LAMMPS: all atoms are free already."""
+        return _LammpsSearch(self._confirming_forces, self._position)

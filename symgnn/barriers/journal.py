@@ -114,11 +114,12 @@ class Journal:
         mine = _line({"work": work})
         if first == mine:
             return
-        if _record(first) is not None and len(content) > len(first):
+        if len(content) > len(first):
             aside = self._aside(first)
             with atomic_path(aside) as temporary:
                 temporary.write_bytes(content)
-            print(f"symgnn: {self._path}: of other work; kept as {aside.name}", file=sys.stderr)
+            what = "of other work" if _record(first) else "its first line is damaged"
+            print(f"symgnn: {self._path}: {what}; kept as {aside.name}", file=sys.stderr)
         kept = self._aside(mine)
         os.ftruncate(self._file, 0)
         if kept.is_file():

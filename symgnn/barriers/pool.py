@@ -5,6 +5,7 @@ Rank 0 holds the journal and searches too: between its own force calls it answer
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from enum import IntEnum
 
 from mpi4py import MPI
 
@@ -13,6 +14,14 @@ from symgnn.barriers.searches import Event, Searches
 Task = tuple[int, int]
 
 _ASK, _GIVE = 1, 2
+
+
+class _Wants(IntEnum):
+    """What a rank tells with its events."""
+
+    NOTHING = 0
+    TASKS = 1
+    TO_LEAVE = 2
 
 
 def run(
@@ -60,13 +69,12 @@ def _lead(
         nonlocal following
         status = MPI.Status()
         while communicator.Iprobe(tag=_ASK, status=status):
-            events, wants_more = communicator.recv(source=status.source, tag=_ASK)
-            for event in events:
+            event, wants = communicator.recv(source=status.source, tag=_ASK)
+            if event is not None:
                 record(event)
-            if wants_more:
+            if wants == _Wants.TASKS:
                 communicator.send(take(chunk), dest=status.source, tag=_GIVE)
-            else:
-                following -= 1
+            following -= wants == _Wants.TO_LEAVE
 
     def own() -> Iterator[Task]:
         while given := take(1):
@@ -80,17 +88,16 @@ def _lead(
 
 
 def _follow(searches: Searches, stop: Callable[[], bool], communicator: MPI.Comm) -> None:
-    finished: list[Event] = []
-
     def given() -> Iterator[Task]:
         while True:
-            communicator.send((finished.copy(), True), dest=0, tag=_ASK)
-            finished.clear()
+            communicator.send((None, _Wants.TASKS), dest=0, tag=_ASK)
             chunk = communicator.recv(source=0, tag=_GIVE)
             if not chunk:
                 return
             yield from chunk
 
     for event in searches.run(given(), stop=stop):
-        finished.append(event)
-    communicator.send((finished, False), dest=0, tag=_ASK)
+        communicator.send(
+            (event, _Wants.NOTHING), dest=0, tag=_ASK
+        )  # at once: a kill loses no more
+    communicator.send((None, _Wants.TO_LEAVE), dest=0, tag=_ASK)

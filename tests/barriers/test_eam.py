@@ -8,6 +8,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from symgnn.barriers.eam_kernel import embed
 from symgnn.barriers.engines import RegionEngine
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential, find_potential, read_eam
@@ -166,3 +167,13 @@ def test_unknown_forms_are_sent_to_lammps(disordered, cu_zr) -> None:
 
     with pytest.raises(InputError, match="use engine lammps"):
         RegionEngine(disordered, replace(cu_zr, style="meam"), radius=6.0)
+
+
+def test_densities_below_zero_are_extrapolated_as_by_lammps() -> None:
+    """The first cubic goes on, in pair_eam's words: m = MAX(1, m), p -= m."""
+    table = np.random.default_rng(0).normal(size=(1, 8, 4))
+    density = np.array([-0.3, -1.7, -40.0, 0.4])
+    energy, slope = np.zeros(4), np.zeros(4)
+    embed(np.arange(4), density, np.zeros(4, int), 0.5, table, 4.0, energy, slope)
+    p = density / 0.5
+    np.testing.assert_allclose(energy, np.polynomial.polynomial.polyval(p, table[0, 0]))

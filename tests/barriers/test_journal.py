@@ -98,6 +98,18 @@ def test_a_journal_of_other_work_is_set_aside_and_comes_back(tmp_path, capsys) -
         assert sorted(journal.events) == [(7, 0), (7, 1), (7, 2)]
 
 
+def test_a_damaged_first_line_loses_no_searches(tmp_path, capsys) -> None:
+    path = tmp_path / "journal"
+    written(path, 2)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"seed"', b'"need"', 1))
+    with Journal(path, WORK) as journal:
+        assert journal.events == {}
+    assert "its first line is damaged; kept as journal." in capsys.readouterr().err
+    (kept,) = (one for one in tmp_path.iterdir() if one != path)
+    assert kept.read_bytes().splitlines()[1:] == whole.splitlines()[1:]
+
+
 def test_other_work_without_a_search_leaves_nothing(tmp_path) -> None:
     path = tmp_path / "journal"
     written(path, 0)

@@ -16,6 +16,7 @@ from ase.build import bulk
 from ase.io import read
 
 from symgnn import cli, fields
+from symgnn.barriers import pool
 from symgnn.barriers.artn import Artn, Phase, Protocol, Status
 from symgnn.barriers.engines import LammpsEngine, RegionEngine, grown_radii
 from symgnn.barriers.events import (
@@ -124,18 +125,59 @@ def test_the_share_of_the_pushed_atoms_is_that_of_the_kept_displacements(
     assert any(0.0 < event.pushed_share < 1.0 for event in found)
 
 
-def test_a_saddle_is_one_of_the_full_system(whole: Path, relaxed: Atoms, cu_zr) -> None:
-    """LAMMPS on all atoms: the energy at the kept displacements is near the barrier."""
-    from symgnn.lammps_interface import LammpsForces
-
-    event = next(e for e in read_events(whole) if e.status == 0)
+def test_a_saddle_is_one_of_the_full_system(relaxed: Atoms, cu_zr, monkeypatch) -> None:
+    """LAMMPS on all atoms, where an event keeps all displacements: the energy is the barrier."""
+    monkeypatch.setattr("symgnn.barriers.searches.MOVED", -1.0)
+    engine = RegionEngine(relaxed, cu_zr, radius=5.0)
+    (event,) = Searches(relaxed, engine, protocol=Protocol(), seed=1).run([(77, 2)])
+    assert event.status == 0
     with LammpsForces(relaxed, cu_zr) as forces:
         start, _ = forces.energy_and_forces(relaxed.positions)
         position = relaxed.positions.copy()
         position[event.moved_atoms] += event.saddle_displacement
-        energy, _ = forces.energy_and_forces(position)
-    # atoms that moved less than 0.1 Å are not kept, so this is a neighbour of the saddle
-    assert energy - start == pytest.approx(event.barrier, abs=1.5)
+        energy, force = forces.energy_and_forces(position)
+    assert energy - start == pytest.approx(event.barrier, abs=1e-6)
+    assert np.linalg.norm(force, axis=1).max() < Protocol().full_tolerance
+
+
+def test_a_search_on_lammps_does_not_feel_the_others(relaxed: Atoms, cu_zr) -> None:
+    """Also while their saddles are confirmed: the same bits alone and after others."""
+    alone, after = (
+        {event.atom: event for event in Searches(
+            relaxed, LammpsEngine(relaxed, cu_zr), protocol=Protocol(), seed=1
+        ).run([(atom, 0) for atom in atoms])}[8]
+        for atoms in ([8], range(9))
+    )  # fmt: skip
+    for name, value in vars(alone).items():
+        np.testing.assert_array_equal(getattr(after, name), value, err_msg=name)
+
+
+def test_a_rank_sends_each_search_as_it_ends() -> None:
+    """So that a kill loses none that has ended: told by a communicator that keeps a record."""
+
+    class Record:
+        rank, size = 1, 2
+
+        def __init__(self) -> None:
+            self.sent: list = []
+            self.tasks = [[(0, 0), (0, 1)], []]
+
+        def send(self, what: tuple, dest: int, tag: int) -> None:
+            self.sent.append(what[0])
+
+        def recv(self, source: int, tag: int) -> list:
+            return self.tasks.pop(0)
+
+    class Counts:
+        @staticmethod
+        def run(tasks, *, stop):
+            for task in tasks:
+                yield task
+                assert record.sent[-1] == task
+
+    record = Record()
+    pool.run(Counts(), [], record=print, stop=lambda: False, communicator=record)
+    assert record.sent == [None, (0, 0), (0, 1), None, None]
 
 
 def test_shards_merge_to_the_same_bytes(glass, whole, tmp_path) -> None:
@@ -212,6 +254,7 @@ def test_the_time_budget_ends_with_75_and_no_output(glass, tmp_path, monkeypatch
             "all, pushed, single, target, connected",
         ),
         (("--potential", "Cu-Zr-2009", "--searches", "0"), ""),
+        (("--potential", "Cu-Zr-2009", "--push-radius", "0"), ""),
     ],
 )
 def test_bad_options_end_with_2(glass, tmp_path, monkeypatch, capsys, options, message) -> None:
