@@ -100,6 +100,7 @@ FINAL_DISPLACEMENT = "final_displacement"  # (moved, 3), Å, to the far minimum;
 
 # predictions.h5 of a trained model: a group a glass, with BARRIER and the attribute SPLIT
 PREDICTED = "predicted"  # (atoms,), eV
+DATA_HASH = "data_hash"  # attribute: of the graphs, labels and split that the model was trained on
 
 # Predicted structures: BARRIER, and with an ensemble
 BARRIER_ERROR = "barrier_error"  # (atoms,), eV, standard error of a predicted barrier

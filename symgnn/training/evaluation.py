@@ -12,7 +12,6 @@ from symgnn import fields
 from symgnn.errors import InputError
 from symgnn.files import atomic_path, open_hdf5
 from symgnn.graphs.dataset import SPLITS
-from symgnn.training.checkpoint import load_tensors
 from symgnn.training.metrics import METRICS, metrics_of_glasses
 
 
@@ -47,7 +46,6 @@ def read_run(folder: Path) -> Run:
     """
     if not (folder / "checkpoint.pt").is_file():
         raise InputError(f"{folder}: it has no checkpoint.pt: not a finished training run")
-    trained = load_tensors(folder / "checkpoint.pt")
     computed: dict = {split: {} for split in SPLITS}
     predicted: dict = {split: {} for split in SPLITS}
     with open_hdf5(folder / "predictions.h5", "predictions") as file:
@@ -63,8 +61,8 @@ def read_run(folder: Path) -> Run:
             epoch=int(file.attrs["epoch"]),
             computed=computed,
             predicted=predicted,
-            recipe=json.loads(trained["config"]),
-            data=json.loads(trained["data"])["hash"],
+            recipe=json.loads(file.attrs["protocol"]),
+            data=str(file.attrs[fields.DATA_HASH]),
         )
 
 

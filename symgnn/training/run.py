@@ -312,6 +312,7 @@ def _write_predictions(
         file.attrs["options"] = json.dumps(trained.options, sort_keys=True)
         file.attrs["seed"] = trained.seed
         file.attrs["epoch"] = trained.epoch
+        file.attrs[fields.DATA_HASH] = trained.data["hash"]
         for graph in dataset.graphs:
             group = file.create_group(graph.name)
             group.attrs[fields.SPLIT] = graph.split
