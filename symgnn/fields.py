@@ -42,9 +42,10 @@ STATUS = "status"  # (searches,), HDF5 enumeration, see barriers.artn.Status
 BARRIER = "barrier"  # events: (searches,); graphs: (atoms,); eV, NaN where there is none
 CURVATURE = "curvature"  # (searches,), eV/Å², lowest eigenvalue of the Hessian at the saddle
 FORCE_MAX = "force_max"  # (searches,), eV/Å, largest norm of an atom's force at the saddle
-# The next two belong to the saddle of the region, before the atoms outside it moved as well.
-FINAL_ENERGY = "final_energy"  # (searches,), eV, of the minimum behind the region's saddle
-CONNECTED = "connected"  # (searches,), 1 where the start is one of that saddle's two minima
+SECOND_CURVATURE = "second_curvature"  # (searches,), eV/Å², next eigenvalue; NaN if unconfirmed
+FINAL_ENERGY = "final_energy"  # (searches,), eV, of the far minimum; NaN if unconnected
+CONNECTED = "connected"  # (searches,), 1 where the start is one of the saddle's two minima
+DUPLICATE_OF = "duplicate_of"  # (searches,), earlier search of the atom with this event, or -1
 DISPLACEMENT_MAX = "displacement_max"  # (searches,), Å, largest of an atom, start to saddle
 TARGET_DISPLACEMENT = "target_displacement"  # (searches,), Å, of the target, start to saddle
 PUSHED_SHARE = "pushed_share"  # (searches,), of the moved atoms' squares that the pushed ones have
@@ -52,6 +53,7 @@ FORCE_EVALUATIONS = "force_evaluations"  # (searches,), force calls that the sea
 REGION_BARRIER = "region_barrier"  # (searches,), eV, while the atoms outside the region were frozen
 GROWN_BARRIER = "grown_barrier"  # (searches,), eV, in the largest region before all atoms were free
 FULL_EVALUATIONS = "full_evaluations"  # (searches,), force calls of larger systems to confirm it
+CHECK_EVALUATIONS = "check_evaluations"  # (searches,), theirs for second eigenvalue and both sides
 
 # events.h5, group `atoms`: one row an atom of the structure
 ATOMS = "atoms"

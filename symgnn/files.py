@@ -13,7 +13,7 @@ import h5py
 from symgnn.errors import InputError
 
 FULL = 16384  # bytes; with less free than this a failed write is put down to the full disk
-FORMAT_VERSIONS = {"events": 3, "graphs": 1, "explanation": 2, "predictions": 2, "shear": 1}
+FORMAT_VERSIONS = {"events": 4, "graphs": 1, "explanation": 2, "predictions": 2, "shear": 1}
 
 
 @contextmanager

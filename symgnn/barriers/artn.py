@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import wraps
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,9 +32,20 @@ class Phase(IntEnum):
     PUSHED = 0  # relaxes perpendicular to the push
     CLIMBING = 1  # relaxes perpendicular to the eigenvector
     LANCZOS = 2
-    FORWARD = 3  # relaxes from the saddle, away from the start
-    BACKWARD = 4  # relaxes from the saddle, towards the start
-    IDLE = 5
+    SECOND = 3  # Lanczos iterations across the eigenvector
+    ASIDE = 4  # follows the second negative mode down to its lowest point
+    FORWARD = 5  # relaxes from the saddle, away from the start
+    BACKWARD = 6  # relaxes from the saddle, towards the start
+    FINAL = 7  # relaxes a minimum of a smaller system
+    IDLE = 8
+
+
+class Goal(IntEnum):
+    """What a search is to find."""
+
+    SADDLE = 0
+    SIDES = 1  # the saddle, then the minima on its two sides
+    FINAL = 2  # the saddle, then the minimum near a given place
 
 
 class Status(IntEnum):
@@ -71,6 +83,13 @@ class Protocol:
     lanczos_tolerance: float = 0.01  # relative change of the eigenvalue at which it stands
     lanczos_resolution: float = 0.02  # eV/Å², change that is small enough while climbing
     lanczos_step: float = 0.005  # Å
+    second_vectors: int = 64  # most Lanczos vectors in search of a second negative eigenvalue
+    second_resolution: float = 3e-4  # eV/Å², change of that eigenvalue at which it stands
+    second_negative: float = -0.002  # eV/Å², a second eigenvalue below which this is no saddle
+    second_step: float = 1e-3  # Å, of these Lanczos iterations
+    aside_step: float = 0.2  # Å, first step along the second mode, doubled until it leads uphill
+    largest_aside: float = 1.6  # Å, where the doubling ends in any case
+    asides: int = 3  # times that a search leaves a place with two negative eigenvalues
     saddle_evaluations: int = 1500  # most force calls on the way to a saddle
     minimum_tolerance: float = 0.005  # eV/Å, force at the two minima
     minimum_evaluations: int = 400  # most force calls to each minimum
@@ -99,10 +118,17 @@ class Artn:
         size: rows of the batch.
         capacity: free atoms of the largest region; rows with fewer atoms are padded with zeros.
         device: where the state lives.
+        second: whether searches look for a second negative eigenvalue; all atoms must be free.
     """
 
     def __init__(
-        self, protocol: Protocol, size: int, capacity: int, device: torch.device | str = "cpu"
+        self,
+        protocol: Protocol,
+        size: int,
+        capacity: int,
+        device: torch.device | str = "cpu",
+        *,
+        second: bool = False,
     ):
         self.protocol = protocol
         device = torch.device(device)
@@ -111,16 +137,16 @@ class Artn:
         self.minimum, self.position, self.trial = vectors[:3]
         self.force, self.push, self.direction, self.mode, self.saddle = vectors[3:8]
         self._last_position, self._last_force, self.final = vectors[8:]
-        numbers = torch.zeros(6, size, dtype=torch.float64, device=device)
+        numbers = torch.zeros(9, size, dtype=torch.float64, device=device)
         self.energy, self.curvature, self.barrier, self.final_energy, self.force_max = numbers[:5]
-        self._valley_step = numbers[5]
-        counts = torch.zeros(6, size, dtype=torch.long, device=device)
+        self.second_curvature, self._valley_step, self._aside, self._slope = numbers[5:]
+        counts = torch.zeros(9, size, dtype=torch.long, device=device)
         self.evaluations, self.saddle_evaluations, self.lanczos_evaluations = counts[:3]
-        self.status, self._steps, self._descent_start = counts[3:]
+        self.second_evaluations, self.status, self._steps = counts[3:6]
+        self._descent_start, self._asides, self._goal = counts[6:]
         self.phase = torch.full((size,), int(Phase.IDLE), device=device)
         self._climbs = torch.zeros(size, dtype=torch.bool, device=device)
         self.connected = torch.zeros(size, dtype=torch.bool, device=device)
-        self._checks = torch.zeros(size, dtype=torch.bool, device=device)
         self._lanczos = LanczosBatch(
             size,
             dimension,
@@ -128,14 +154,24 @@ class Artn:
             tolerance=protocol.lanczos_tolerance,
             device=device,
         )
+        self._second: LanczosBatch | None = None
+        if second:
+            self._second = LanczosBatch(
+                size, dimension, vectors=protocol.second_vectors, tolerance=0.0, device=device
+            )
+            start = np.random.Generator(np.random.Philox(0)).normal(size=(capacity, 3))
+            self._any_direction = torch.from_numpy(start).to(device)
 
-    def admit(self, row: int | Tensor, minimum: Tensor, push: Tensor) -> None:
+    def admit(
+        self, row: int | Tensor, minimum: Tensor, push: Tensor, *, goal: Goal = Goal.SIDES
+    ) -> None:
         """Start a search in a free row, or one in each of many.
 
         Args:
             row: the row, or rows (rows,).
             minimum: (..., atoms, 3), Å, starting positions; atoms may be fewer than the capacity.
             push: (..., atoms, 3), random direction; its length does not matter.
+            goal: what to find.
         """
         length = 3 * minimum.shape[-2]
         for state in (self.minimum, self.push, self.saddle, self.final):
@@ -147,33 +183,45 @@ class Artn:
         self.trial[row] = self.position[row]
         for number in (self.curvature, self.barrier, self.final_energy, self.force_max):
             number[row] = float("nan")
+        self.second_curvature[row] = float("nan")
         for count in (self.evaluations, self.saddle_evaluations, self.lanczos_evaluations):
             count[row] = 0
-        self._steps[row] = 0
+        self.second_evaluations[row] = self._steps[row] = self._asides[row] = 0
         self._valley_step[row] = self.protocol.valley_step
-        self._climbs[row] = self.connected[row] = self._checks[row] = False
+        self._climbs[row] = self.connected[row] = False
+        self._goal[row] = int(goal)
         self.phase[row] = int(Phase.PUSHED)
 
     def admit_saddle(
-        self, row: int, minimum: Tensor, saddle: Tensor, mode: Tensor, *, again: bool = False
+        self,
+        row: int,
+        minimum: Tensor,
+        saddle: Tensor,
+        mode: Tensor,
+        final: Tensor,
+        *,
+        goal: Goal = Goal.SADDLE,
+        again: bool = False,
     ) -> None:
         """Start a check in a free row: is this a saddle, or is one within a few steps of it?
-
-        The row ends at the saddle, without a look at its two sides.
 
         Args:
             row: the row.
             minimum: (atoms, 3), Å, positions relative to which displacements count.
             saddle: (atoms, 3), Å, where to begin.
             mode: (atoms, 3), guess of the lowest eigenvector.
+            final: (atoms, 3), Å, where the far minimum may be; for the goal of that name.
+            goal: what to find.
             again: whether this is the second try, with shorter steps where there is a valley.
         """
-        self.admit(row, minimum, mode)
+        self.admit(row, minimum, mode, goal=goal)
         if again:
             self._valley_step[row] = self.protocol.second_valley_step
-        self.position[row, : saddle.numel()] = saddle.reshape(-1)
+        length = saddle.numel()
+        self.position[row, :length] = saddle.reshape(-1)
+        self.final[row, :length] = final.reshape(-1)
         self.trial[row] = self.position[row]
-        self.phase[row], self._climbs[row], self._checks[row] = int(Phase.CLIMBING), True, True
+        self.phase[row], self._climbs[row] = int(Phase.CLIMBING), True
 
     def active(self) -> Tensor:
         """Rows whose searches want a force at `trial`."""
@@ -196,11 +244,12 @@ class Artn:
             self._finish(rows[finite & ~inside], Status.LEFT_REGION)
             rows, energy, force = rows[good], energy[good], force[good]
         phase = self.phase[rows]
-        relaxes, descends = phase <= Phase.CLIMBING, phase >= Phase.FORWARD
         for chosen, step in (
-            (relaxes, self._relax),
-            (descends, self._descend),
-            (~relaxes & ~descends, self._diagonalize),
+            (phase <= Phase.CLIMBING, self._relax),
+            (phase >= Phase.FORWARD, self._descend),
+            (phase == Phase.LANCZOS, self._diagonalize),
+            (phase == Phase.SECOND, self._look_across),
+            (phase == Phase.ASIDE, self._step_aside),
         ):
             if chosen.any():
                 step(rows[chosen], energy[chosen], force[chosen])
@@ -263,7 +312,10 @@ class Artn:
         self._climbs[rows] = climbs
         found = climbs & (curvature < 0.0) & (largest < p.force_tolerance)
         spent = ~found & (self.evaluations[rows] >= p.saddle_evaluations)
-        self._found(rows[found], eigenvector[found])
+        if self._second is None:
+            self._found(rows[found])
+        else:
+            self._start_across(rows[found])
         self._finish(rows[spent], Status.NOT_CONVERGED)
         going = ~found & ~spent
         self._climb(rows[going & climbs], eigenvector[going & climbs])
@@ -315,19 +367,106 @@ class Artn:
         self._steps[rows] += 1
 
     @for_some
-    def _found(self, rows: Tensor, eigenvector: Tensor) -> None:
-        """Keep the saddle and start down its far side."""
+    def _start_across(self, rows: Tensor) -> None:
+        """Begin to look for a second negative eigenvalue, among the atoms that have moved most."""
+        moved = self.position[rows] - self.minimum[rows]
+        length = moved.unflatten(-1, (-1, 3)).norm(dim=-1, keepdim=True)
+        start = ((length + 1e-3) * self._any_direction).flatten(-2)
+        self._second.start(rows, self._across(rows, start))
+        self._try_across(rows)
+        self.phase[rows] = int(Phase.SECOND)
+
+    @for_some
+    def _try_across(self, rows: Tensor) -> None:
+        step = self.protocol.second_step * self._second.newest(rows)
+        self.trial[rows] = self.position[rows] + step
+
+    def _across(self, rows: Tensor, vector: Tensor) -> Tensor:
+        """The part of vectors that neither moves everything nor lies along the eigenvector.
+
+        The lowest eigenvalue in the space across any one direction is a lower bound of the second.
+        """
+        vector = vector.unflatten(-1, (-1, 3))
+        vector = (vector - vector.mean(-2, keepdim=True)).flatten(-2)
+        mode = self.mode[rows]
+        return vector - dot(vector, mode).unsqueeze(-1) * mode
+
+    def _look_across(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
+        """One more of these Lanczos vectors; at the end a saddle is found, or a way down."""
+        p = self.protocol
+        self.second_evaluations[rows] += 1
+        product = self._across(rows, (self.force[rows] - force) / p.second_step)
+        limit = torch.full_like(rows, p.second_vectors)
+        resolution = torch.full_like(energy, p.second_resolution)
+        done, value, vector = self._second.extend(rows, product, limit, resolution)
+        self._try_across(rows[~done])
+        rows, value, vector = rows[done], value[done], vector[done]
+        self.second_curvature[rows] = value
+        leaves = (value < p.second_negative) & (self._asides[rows] < p.asides)
+        leaves &= self.evaluations[rows] < p.saddle_evaluations
+        self._found(rows[~leaves])
+        self._leave(rows[leaves], vector[leaves])
+
+    @for_some
+    def _leave(self, rows: Tensor, vector: Tensor) -> None:
+        """The first step along the second mode, to the side to which the force points.
+
+        What was known of the sides of this place need not hold for where the search will end.
+        """
+        self._goal[rows] = int(Goal.SIDES)
+        slope = dot(self.force[rows], vector)
+        side = torch.where(slope < 0.0, -1.0, 1.0)
+        self.direction[rows] = side.unsqueeze(-1) * vector
+        self._slope[rows], self._aside[rows] = slope.abs(), 0.0
+        self._asides[rows] += 1
+        self.trial[rows] = self.position[rows] + self.protocol.aside_step * self.direction[rows]
+        self.phase[rows] = int(Phase.ASIDE)
+
+    def _step_aside(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
+        """Twice as far, until the slope leads back; then the climb goes on from its lowest point.
+
+        `trial` is ahead of the last point that led down, which lies `_aside` from `position`.
+        """
+        p = self.protocol
+        before, slope = self._slope[rows], dot(force, self.direction[rows])
+        behind = self._aside[rows]
+        ahead = torch.where(behind > 0.0, 2.0 * behind, p.aside_step)
+        down = (slope > 0.0) & (ahead < p.largest_aside)
+        on, ends = rows[down], rows[~down]
+        self._slope[on], self._aside[on] = slope[down], ahead[down]
+        further = 2.0 * ahead[down].unsqueeze(-1) * self.direction[on]
+        self.trial[on] = self.position[on] + further
+        share = (before / (before - slope)).clamp(0.0, 1.0)
+        way = torch.where(slope > 0.0, ahead, behind + share * (ahead - behind))[~down]
+        move = way.unsqueeze(-1) * self.direction[ends]
+        self.direction[ends] = self.mode[ends]
+        self._step(ends, move, Phase.CLIMBING)
+
+    @for_some
+    def _found(self, rows: Tensor) -> None:
+        """Keep the saddle and start down its far side, where that is asked for."""
         self.saddle[rows] = self.position[rows]
         self.barrier[rows] = self.energy[rows]
         self.force_max[rows] = self._largest(self.force[rows])
         self.saddle_evaluations[rows] = self.evaluations[rows]
-        checks = self._checks[rows]
-        self._finish(rows[checks], Status.CONVERGED)
-        rows, eigenvector = rows[~checks], eigenvector[~checks]
+        goal = self._goal[rows]
+        self._finish(rows[goal == Goal.SADDLE], Status.CONVERGED)
+        self._find_sides(rows[goal == Goal.SIDES])
+        self._find_final(rows[goal == Goal.FINAL])
+
+    @for_some
+    def _find_sides(self, rows: Tensor) -> None:
+        eigenvector = self.mode[rows]
         outward = dot(self.saddle[rows] - self.minimum[rows], eigenvector)
         away = torch.where(outward < 0, -1.0, 1.0).unsqueeze(-1) * eigenvector
         self.direction[rows] = away
         self._step_off(rows, 1.0, Phase.FORWARD)
+
+    @for_some
+    def _find_final(self, rows: Tensor) -> None:
+        self.position[rows] = self.final[rows]
+        self._descent_start[rows] = self.evaluations[rows]
+        self._step(rows, torch.zeros_like(self.final[rows]), Phase.FINAL)
 
     @for_some
     def _step_off(self, rows: Tensor, side: float, phase: Phase) -> None:
@@ -336,18 +475,28 @@ class Artn:
         self._step(rows, side * self.protocol.departure * self.direction[rows], phase)
 
     def _descend(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
-        """A relaxation step towards the minimum of one side; at its end the other side."""
+        """A relaxation step towards a minimum; at the end of one side the other side."""
         p = self.protocol
         used = self.evaluations[rows] - self._descent_start[rows]
         largest = self._largest(force)
         done = (largest < p.minimum_tolerance) | (used >= p.minimum_evaluations)
         self._move(rows[~done], force[~done])
-        forward = self.phase[rows] == Phase.FORWARD
-        at, went = rows[done & forward], rows[done & ~forward]
+        behind = self.phase[rows] == Phase.BACKWARD
+        at, went = rows[done & ~behind], rows[done & behind]
         self.final[at] = self.position[at]
-        self.final_energy[at] = energy[done & forward]
-        self._step_off(at, -1.0, Phase.BACKWARD)
-        self._compare_minima(went, energy[done & ~forward])
+        self.final_energy[at] = energy[done & ~behind]
+        forward = self.phase[at] == Phase.FORWARD
+        self._step_off(at[forward], -1.0, Phase.BACKWARD)
+        self._compare_minima(went, energy[done & behind])
+        self._judge_final(at[~forward])
+
+    @for_some
+    def _judge_final(self, rows: Tensor) -> None:
+        """Whether what became of a smaller system's far minimum is one, and below the saddle."""
+        moved = self._largest(self.final[rows] - self.minimum[rows])
+        below = self.final_energy[rows] < self.barrier[rows]
+        self.connected[rows] = (moved >= self.protocol.same_minimum) & below
+        self._finish(rows, Status.CONVERGED)
 
     @for_some
     def _compare_minima(self, rows: Tensor, backward_energy: Tensor) -> None:

@@ -34,7 +34,12 @@ COLUMNS = {
     fields.REGION_BARRIER: "f8",
     fields.GROWN_BARRIER: "f8",
     fields.FULL_EVALUATIONS: "i4",
+    fields.CHECK_EVALUATIONS: "i4",
+    fields.SECOND_CURVATURE: "f8",
+    fields.DUPLICATE_OF: "i4",
 }
+SAME_ENERGY = 0.01  # eV, most between barriers and between final energies of one event
+SAME_PLACE = 0.15  # Å, most between an atom's places; those that go less than 0.1 Å are not kept
 TARGET_MOVES = 0.2  # Å; a search involves its target where the target goes further than this
 # Å, about the length of a bond: a search in which an atom goes further than this from its place has
 # left the surroundings of the start, and its energy is the sum of several rearrangements.
@@ -50,7 +55,7 @@ def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
         label: `all` converged searches, and `pushed`, which only weighs them (see `weights`);
             the `single` ones, whose saddle no atom reaches from
             further than a bond; those that involve their `target`; those that are also
-            `connected` to the start and distinct (the first of equal saddles of an atom).
+            `connected` to the start and distinct (the first of an atom's equal events).
 
     Returns:
         (searches,), mask.
@@ -64,7 +69,7 @@ def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
     mask = mask & (np.nan_to_num(events[fields.TARGET_DISPLACEMENT]) > TARGET_MOVES)
     if label == "target":
         return mask
-    return mask & (events[fields.CONNECTED] == 1) & ~duplicates(events)
+    return mask & (events[fields.CONNECTED] == 1) & (events[fields.DUPLICATE_OF] < 0)
 
 
 def weights(events: dict[str, np.ndarray], label: str) -> np.ndarray:
@@ -79,27 +84,41 @@ def weights(events: dict[str, np.ndarray], label: str) -> np.ndarray:
     return np.where(mask, events[fields.PUSHED_SHARE] if label == "pushed" else 1.0, 0.0)
 
 
-def duplicates(events: dict[str, np.ndarray], energy_tolerance: float = 1e-3) -> np.ndarray:
-    """Searches whose saddle an earlier search of the same atom has found.
+def duplicates(events: list[Event]) -> np.ndarray:
+    """Which earlier search of its atom has found an event already, (searches,), -1 where none.
 
-    Saddles count as equal where barrier and final energy agree within `energy_tolerance` (eV) and
-    the largest displacements within 0.05 Å.
+    Only events that the label `connected` could count are compared. Two are one where barriers and
+    final energies agree within `SAME_ENERGY` and all atoms' displacements, to the saddle and to the
+    far minimum, within `SAME_PLACE`.
     """
-    found = np.zeros(len(events[fields.ATOM]), dtype=bool)
-    signature = np.stack(
-        [
-            events[fields.BARRIER] / energy_tolerance,
-            events[fields.FINAL_ENERGY] / energy_tolerance,
-            events[fields.DISPLACEMENT_MAX] / 0.05,
-        ],
-        axis=1,
-    )
-    for atom in np.unique(events[fields.ATOM]):
-        rows = np.flatnonzero(events[fields.ATOM] == atom)
-        for k, row in enumerate(rows):
-            close = np.abs(signature[rows[:k]] - signature[row]).max(axis=1, initial=0.0) < 1.0
-            found[row] = (close & ~found[rows[:k]]).any()
+    found = np.full(len(events), -1)
+    firsts: dict[int, list[Event]] = {}
+    for k in sorted(range(len(events)), key=lambda k: (events[k].atom, events[k].search)):
+        event = events[k]
+        involved = event.target_displacement > TARGET_MOVES  # never where there is no saddle
+        if not (event.connected and event.barrier > 0.0 and involved):
+            continue
+        earlier = firsts.setdefault(event.atom, [])
+        same = next((other for other in earlier if _same(event, other)), None)
+        if same is None:
+            earlier.append(event)
+        else:
+            found[k] = same.search
     return found
+
+
+def _same(one: Event, other: Event) -> bool:
+    for name in ("barrier", "final_energy"):
+        if abs(getattr(one, name) - getattr(other, name)) > SAME_ENERGY:
+            return False
+    moved = np.union1d(one.moved_atoms, other.moved_atoms)
+    for name in ("saddle_displacement", "final_displacement"):
+        difference = np.zeros((len(moved), 3), dtype="f4")  # as journals and files keep them
+        difference[np.searchsorted(moved, one.moved_atoms)] += getattr(one, name).astype("f4")
+        difference[np.searchsorted(moved, other.moved_atoms)] -= getattr(other, name).astype("f4")
+        if np.linalg.norm(difference, axis=1).max(initial=0.0) > SAME_PLACE:
+            return False
+    return True
 
 
 def atom_means(
@@ -120,6 +139,7 @@ def columns_of(events: list[Event]) -> dict[str, np.ndarray]:
     """The columns of events.h5, each (searches,)."""
     names = [field.name for field in dataclass_fields(Event) if field.name not in RAGGED]
     columns = {name: np.array([getattr(event, name) for event in events]) for name in names}
+    columns[fields.DUPLICATE_OF] = duplicates(events)
     return {name: columns[name].astype(kind) for name, kind in COLUMNS.items()}
 
 
@@ -191,6 +211,7 @@ def _read(path: Path | str, rows: slice) -> list[Event]:
         moved = slice(start[0], start[-1])
         ragged = {name: file[fields.MOVED][name][moved] for name in RAGGED}
     columns[fields.CONNECTED] = [bool(value) for value in columns[fields.CONNECTED]]
+    del columns[fields.DUPLICATE_OF]  # of all events together, not of one
     start = start - start[0]
     return [
         Event(

@@ -10,7 +10,7 @@ import torch
 from ase import Atoms
 from ase.geometry import find_mic
 
-from symgnn.barriers.artn import Artn, Protocol, Status
+from symgnn.barriers.artn import Artn, Goal, Protocol, Status
 from symgnn.barriers.engines import Engine, OpenSearch
 from symgnn.structures import structure_hash
 
@@ -42,6 +42,8 @@ class Event:
     region_barrier: float = float("nan")
     grown_barrier: float = float("nan")
     full_evaluations: int = 0  # of larger systems, to confirm the saddle; 0 where not asked for
+    check_evaluations: int = 0  # of them as well, for the second eigenvalue and the two sides
+    second_curvature: float = float("nan")
 
 
 def push_generator(seed: int, structure: str, atom: int, search: int) -> np.random.Generator:
@@ -68,6 +70,14 @@ class Ended:
     evaluations: int
     saddle_evaluations: int
     lanczos_evaluations: int
+    second_evaluations: int
+    second_curvature: float  # eV/Å²
+
+    @property
+    def to_saddle(self) -> int:
+        """Force calls on the way to the saddle, or of all where there is none."""
+        last = self.saddle_evaluations if self.status == Status.CONVERGED else self.evaluations
+        return last - self.second_evaluations
 
 
 VECTORS = ("minimum", "saddle", "final", "mode")
@@ -82,10 +92,19 @@ class Batch:
         size: rows that advance together.
         capacity: most atoms of a row.
         engine: where forces come from.
+        second: whether to look for a second negative eigenvalue.
     """
 
-    def __init__(self, protocol: Protocol, size: int, capacity: int, engine: Engine):
-        self.artn = Artn(protocol, size, capacity, engine.device)
+    def __init__(
+        self,
+        protocol: Protocol,
+        size: int,
+        capacity: int,
+        engine: Engine,
+        *,
+        second: bool = False,
+    ):
+        self.artn = Artn(protocol, size, capacity, engine.device, second=second)
         self._capacity = capacity
         self._forces = engine.rows(size, capacity)
         self._free = list(range(size))
@@ -155,14 +174,15 @@ class _Unchecked:
     pushed: np.ndarray  # (pushed,), indices in the structure
     again: bool = False  # whether a larger system has been tried already
 
-    def spread(self, larger: OpenSearch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Minimum, saddle and mode among the atoms of a larger system."""
+    def spread(self, larger: OpenSearch) -> tuple[np.ndarray, ...]:
+        """Minimum, saddle, mode and final minimum among the atoms of a larger system."""
         minimum = np.array(larger.position)
-        saddle, mode = minimum.copy(), np.zeros_like(minimum)
+        saddle, mode, final = minimum.copy(), np.zeros_like(minimum), minimum.copy()
         place = places(self.atoms, larger.atoms)
         saddle[place] += self.saddle
         mode[place] = self.mode
-        return minimum, saddle, mode
+        final[place] += self.final
+        return minimum, saddle, mode, final
 
 
 def _motion(
@@ -205,12 +225,19 @@ class Searches:
         strict = replace(
             protocol,
             saddle_evaluations=CHECK_EVALUATIONS,
+            minimum_evaluations=CHECK_EVALUATIONS,
             force_tolerance=min(protocol.force_tolerance, protocol.full_tolerance),
         )
+        systems = engine.confirming if check else []
         self.checking = [
-            Batch(strict, engine.confirming_rows(atoms), atoms, engine)
-            for atoms in engine.confirming
-            if check
+            Batch(
+                strict,
+                engine.confirming_rows(free),
+                free,
+                engine,
+                second=step == len(systems) - 1,  # where all atoms are free
+            )
+            for step, free in enumerate(systems)
         ]
         self._tasks: dict[int, tuple[int, int]] = {}
 
@@ -255,7 +282,8 @@ class Searches:
             self._tasks[rows[-1]] = task
         if rows:
             chosen = torch.tensor(rows, device=batch.artn.trial.device)
-            batch.artn.admit(chosen, batch.stack(minima), batch.stack(pushes))
+            goal = Goal.SADDLE if self._check else Goal.SIDES
+            batch.artn.admit(chosen, batch.stack(minima), batch.stack(pushes), goal=goal)
 
     def _push(self, forces: OpenSearch, atom: int, search: int) -> np.ndarray:
         """Gaussian displacements of the target and its neighbours, nearest first."""
@@ -300,13 +328,15 @@ class Searches:
         stop: Callable[[], bool],
     ) -> Iterator[_Unchecked]:
         waiting, started = deque(found), {}
+        steps_left = len(self.checking) - 1 - step
         while (waiting or batch) and not stop():
             while waiting and not batch.full:
                 one = waiting.popleft()
                 larger = self._engine.open_larger(one.event.atom, step)
                 row = batch.take(larger)
                 state = (batch.stack([vector])[0] for vector in one.spread(larger))
-                batch.artn.admit_saddle(row, *state, again=one.again)
+                goal = self._goal(one, steps_left)
+                batch.artn.admit_saddle(row, *state, goal=goal, again=one.again)
                 started[row] = one
             for row, ended in batch.round():
                 refined = self._refined(started.pop(row), ended)
@@ -317,25 +347,40 @@ class Searches:
                     yield refined
             between()
 
+    def _goal(self, one: _Unchecked, steps_left: int) -> Goal:
+        """What a larger system is to find.
+
+        The way down from a saddle is long, so it is made in the largest region, where there is
+        one; when all atoms are free its end is but relaxed once more.
+        """
+        if steps_left == min(1, len(self.checking) - 1):
+            return Goal.SIDES
+        return Goal.FINAL if one.event.connected else Goal.SADDLE
+
     def _refined(self, one: _Unchecked, ended: Ended) -> _Unchecked:
         """What a larger system says of a saddle; `again` where it is to be asked once more."""
-        calls = one.event.full_evaluations + ended.evaluations
-        event = replace(one.event, full_evaluations=calls)
+        event = replace(
+            one.event,
+            full_evaluations=one.event.full_evaluations + ended.to_saddle,
+            check_evaluations=one.event.check_evaluations + ended.evaluations - ended.to_saddle,
+        )
         if ended.status != Status.CONVERGED:
             if not one.again:
                 return replace(one, event=event, again=True)
             event = self._without_saddle(event, Status.NOT_CONFIRMED)
             return replace(one, event=event, again=False)
-        final = np.zeros_like(ended.minimum)
-        final[places(one.atoms, ended.atoms)] = one.final
         saddle = ended.saddle - ended.minimum
+        final = ended.final - ended.minimum if ended.connected else np.zeros_like(saddle)
         whole = len(ended.atoms) == len(self._atoms)
         event = replace(
             event,
             barrier=ended.barrier,
             grown_barrier=event.grown_barrier if whole else ended.barrier,
             curvature=ended.curvature,
+            second_curvature=ended.second_curvature,
             force_max=ended.force_max,
+            final_energy=ended.final_energy if ended.connected else float("nan"),
+            connected=ended.connected,
             **_motion(event.atom, ended.atoms, saddle, final, one.pushed),
         )
         return replace(
@@ -356,6 +401,7 @@ class Searches:
             status=int(status),
             barrier=nan,
             curvature=nan,
+            second_curvature=nan,
             force_max=nan,
             final_energy=nan,
             connected=False,
@@ -381,7 +427,7 @@ class Searches:
             grown_barrier=ended.barrier,
             curvature=ended.curvature,
             force_max=ended.force_max,
-            final_energy=ended.final_energy,
+            final_energy=ended.final_energy if ended.connected else float("nan"),
             connected=ended.connected,
             force_evaluations=ended.evaluations,
             saddle_evaluations=ended.saddle_evaluations,

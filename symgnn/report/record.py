@@ -12,6 +12,7 @@ from symgnn.report.words import MISSING, count, duration, memory, setting
 
 UNITS = {  # of settings that have one; named as in the commands
     "activation": "eV/Å²",
+    "aside_step": "Å",
     "barostat_damping": "ps",
     "climb_step": "Å",
     "cooling_rate": "K/s",
@@ -22,6 +23,7 @@ UNITS = {  # of settings that have one; named as in the commands
     "full_tolerance": "eV/Å",
     "lanczos_resolution": "eV/Å²",
     "lanczos_step": "Å",
+    "largest_aside": "Å",
     "largest_move": "Å",
     "melt_temperature": "K",
     "melt_time": "ps",
@@ -34,6 +36,9 @@ UNITS = {  # of settings that have one; named as in the commands
     "relaxation_step": "Å²/eV",
     "restart_interval": "steps",
     "same_minimum": "Å",
+    "second_negative": "eV/Å²",
+    "second_resolution": "eV/Å²",
+    "second_step": "Å",
     "second_valley_step": "Å",
     "soft_curvature": "eV/Å²",
     "start_density": "atoms/Å³",

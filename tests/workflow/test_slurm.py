@@ -8,12 +8,15 @@ import json
 import os
 import signal
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import pytest
 
+from symgnn.glasses.quench import melt_quench
+from symgnn.potentials import find_potential
 from tests.workflow import cluster as slurm
 from tests.workflow.conftest import Workflow, expected_jobs, jobs_of
 from tests.workflow.test_workflow import journal_events, wait_for
@@ -22,7 +25,7 @@ pytestmark = [
     pytest.mark.skipif(
         slurm.missing() is not None, reason=f"no Slurm for these tests: {slurm.missing()}"
     ),
-    pytest.mark.timeout(1800),  # a walltime is a minute at least, and a busy machine needs several
+    pytest.mark.timeout(1800),  # a walltime is a minute at least, a busy machine needs several
 ]
 
 QUICK = (
@@ -110,7 +113,7 @@ def check_whole(interrupted: Interrupted, searches: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def cancelled(cluster, repository, finished, tmp_path_factory) -> Interrupted:
+def cancelled(cluster, repository, finished, melt_time, tmp_path_factory) -> Interrupted:
     """A shard whose job is cancelled half-way."""
     folder = tmp_path_factory.mktemp("cancelled")
     interrupted = start_shard(cluster, repository, finished, folder, searches=48)
@@ -141,13 +144,22 @@ def whole(cluster, repository, cancelled, orphaned, tmp_path_factory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def walltime(cluster, repository, whole, tmp_path_factory) -> Run:
+def melt_time(potential, tmp_path_factory) -> float:
+    """Picoseconds that take this machine two minutes, asked for before any other run begins."""
+    output = tmp_path_factory.mktemp("speed") / "glass.xyz"
+    started = time.monotonic()
+    melt_quench("Cu64Zr36", 120, 1e15, 1, find_potential(str(potential)), output, melt_time=2.0)
+    return round(4.0 * 120.0 / (time.monotonic() - started), 1)  # 2 ps in the melt, 2 to cool
+
+
+@pytest.fixture(scope="module")
+def walltime(cluster, repository, melt_time, whole, tmp_path_factory) -> Run:
     """A quench of more steps than a minute has time for, with too little memory at first."""
     return Run(
         *(cluster, repository, tmp_path_factory.mktemp("walltime"), f"results/glasses/{GLASS}.xyz"),
         *("--set-resources", "quench:runtime=1", "quench:mem_mb=200+1500*min(attempt-1,1)"),
-        *("--retries", "20"),  # as many minutes as a slow machine may need
-        overlay={"glasses": {"protocol": {"melt_time": 300, "restart_interval": 2000}}},
+        *("--retries", "20"),  # minutes; three more runs share the machine at first
+        overlay={"glasses": {"protocol": {"melt_time": melt_time, "restart_interval": 1000}}},
     )
 
 

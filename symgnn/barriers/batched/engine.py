@@ -25,6 +25,7 @@ FREE_SHARE = 0.8  # of the free memory, where no bound is given
 CHECK_SHARE = 0.3  # of the memory, for the systems on which saddles are confirmed
 # Of an atom: what ARTn keeps, and the copies of bases and vectors with which it works in a round.
 STATE_BYTES = 8 * 3 * (11 + 8 + 4 * Protocol().lanczos_vectors)
+SECOND_BYTES = 8 * 3 * (4 * Protocol().second_vectors)  # where a second eigenvalue is looked for
 KEPT = PREPARED + 1  # regions kept for the next searches, and the row in which they are prepared
 GIB = 1 << 30
 
@@ -159,7 +160,7 @@ class BatchedEngine(EamRegions):
         )
         self.plan = make_plan(
             self._row_bytes(self.capacity),
-            [self._row_bytes(atoms) for atoms in self.confirming if check],
+            self._check_bytes() if check else [],
             memory=usable_memory(device) if memory is None else memory * GIB,
             most=min(LARGEST_BATCH[kind], searches or LARGEST_BATCH[kind]),
             most_checks=LARGEST_CHECK[kind],
@@ -202,6 +203,12 @@ class BatchedEngine(EamRegions):
     def _row_bytes(self, capacity: int) -> int:
         """Of a row, with the state of its search."""
         return STATE_BYTES * capacity + self._kernel.row_bytes(self._space(capacity))
+
+    def _check_bytes(self) -> list[int]:
+        """Of a row of each of the larger systems; the last one looks for a second eigenvalue."""
+        sizes = [self._row_bytes(atoms) for atoms in self.confirming]
+        sizes[-1] += SECOND_BYTES * self.confirming[-1]
+        return sizes
 
     def _prepare(self, region: Region, capacity: int) -> object:
         return self._kernel.prepare(region, self._space(capacity))
