@@ -96,8 +96,17 @@ def print_costs(events: dict[str, np.ndarray]) -> None:
     converged = status == int(Status.CONVERGED)
     calls = events[fields.FORCE_EVALUATIONS]
     way = np.where(converged, events[fields.SADDLE_EVALUATIONS], calls).sum() / converged.sum()
-    print(f"force calls a saddle: {way:.0f}, with both sides {calls.sum() / converged.sum():.0f},")
-    print(f"  of larger systems {events[fields.FULL_EVALUATIONS][converged].mean():.0f} more")
+    print(f"force calls a saddle: {way:.0f},", end=" ")
+    larger, sides = (
+        events[name][converged].mean()
+        for name in (fields.FULL_EVALUATIONS, fields.CHECK_EVALUATIONS)
+    )
+    print(f"of larger systems {larger:.0f} more, for second eigenvalue and sides {sides:.0f}")
+    second, connected = events[fields.SECOND_CURVATURE], events[fields.CONNECTED] == 1
+    print(f"second eigenvalue negative: {(second[converged] < 0.0).mean():.1%};", end=" ")
+    print(f"connected: {connected[converged].mean():.1%},", end=" ")
+    again = events[fields.DUPLICATE_OF] >= 0
+    print(f"of those that involve their target {again.sum()} found by an earlier search")
     change = 1e3 * (events[fields.BARRIER] - events[fields.REGION_BARRIER])[converged]
     grown = 1e3 * (events[fields.BARRIER] - events[fields.GROWN_BARRIER])[converged]
     print(f"the largest region: {np.median(abs(grown)):.1f} meV in the median,", end=" ")

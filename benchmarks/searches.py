@@ -88,7 +88,7 @@ def print_costs(events: list[Event], calls: Counter[str], seconds: float) -> Non
     for name, count in calls.most_common():
         print(f"  {name:<16} {count / len(events):7.1f} calls a search  {count / total:6.1%}")
     print(f"force calls a converged saddle: {to_saddle / converged:.0f} to the saddle,", end=" ")
-    print(f"{total / converged:.0f} with both sides")
+    print(f"{total / converged:.0f} with both sides, which a check leaves to a larger system")
     way = seconds * to_saddle / total / converged
     print(
         f"core-seconds: {seconds / len(events):.3f} a search, {seconds / converged:.3f} a saddle,"
@@ -113,6 +113,11 @@ def print_changes(events: list[Event], moves: dict[tuple[int, int], float]) -> N
         end=" ",
     )
     print(f"{1e3 * np.percentile(abs(grown), 95):.0f} at the 95th percentile")
+    second = np.array([event.second_curvature for event in found])
+    print(f"second eigenvalue: {sum(second < 0.0)} of {len(found)} negative,", end=" ")
+    print(f"the lowest {second.min():.3f} eV/Å²;", end=" ")
+    print(f"{sum(event.connected for event in found)} connected;", end=" ")
+    print(f"{np.mean([event.check_evaluations for event in found]):.0f} calls a saddle for both")
     moved = [moves[event.atom, event.search] for event in found]
     print(f"  an atom moves by {np.median(moved):.2f} Å in the median,", end=" ")
     print(f"{np.percentile(moved, 95):.2f} at the 95th percentile, {max(moved):.2f} at most")

@@ -32,7 +32,7 @@ class Phase(IntEnum):
     PUSHED = 0  # relaxes perpendicular to the push
     CLIMBING = 1  # relaxes perpendicular to the eigenvector
     LANCZOS = 2
-    SECOND = 3  # Lanczos iterations across the eigenvector
+    SECOND = 3  # Lanczos iterations for the second eigenvalue
     ASIDE = 4  # follows the second negative mode down to its lowest point
     FORWARD = 5  # relaxes from the saddle, away from the start
     BACKWARD = 6  # relaxes from the saddle, towards the start
@@ -90,6 +90,7 @@ class Protocol:
     aside_step: float = 0.2  # Å, first step along the second mode, doubled until it leads uphill
     largest_aside: float = 1.6  # Å, where the doubling ends in any case
     asides: int = 3  # times that a search leaves a place with two negative eigenvalues
+    aside_evaluations: int = 300  # most force calls from there to a saddle
     saddle_evaluations: int = 1500  # most force calls on the way to a saddle
     minimum_tolerance: float = 0.005  # eV/Å, force at the two minima
     minimum_evaluations: int = 400  # most force calls to each minimum
@@ -140,10 +141,10 @@ class Artn:
         numbers = torch.zeros(9, size, dtype=torch.float64, device=device)
         self.energy, self.curvature, self.barrier, self.final_energy, self.force_max = numbers[:5]
         self.second_curvature, self._valley_step, self._aside, self._slope = numbers[5:]
-        counts = torch.zeros(9, size, dtype=torch.long, device=device)
+        counts = torch.zeros(10, size, dtype=torch.long, device=device)
         self.evaluations, self.saddle_evaluations, self.lanczos_evaluations = counts[:3]
         self.second_evaluations, self.status, self._steps = counts[3:6]
-        self._descent_start, self._asides, self._goal = counts[6:]
+        self._descent_start, self._asides, self._goal, self._limit = counts[6:]
         self.phase = torch.full((size,), int(Phase.IDLE), device=device)
         self._climbs = torch.zeros(size, dtype=torch.bool, device=device)
         self.connected = torch.zeros(size, dtype=torch.bool, device=device)
@@ -157,7 +158,11 @@ class Artn:
         self._second: LanczosBatch | None = None
         if second:
             self._second = LanczosBatch(
-                size, dimension, vectors=protocol.second_vectors, tolerance=0.0, device=device
+                *(size, dimension),
+                vectors=protocol.second_vectors,
+                tolerance=0.0,
+                device=device,
+                rank=1,
             )
             start = np.random.Generator(np.random.Philox(0)).normal(size=(capacity, 3))
             self._any_direction = torch.from_numpy(start).to(device)
@@ -189,7 +194,7 @@ class Artn:
         self.second_evaluations[row] = self._steps[row] = self._asides[row] = 0
         self._valley_step[row] = self.protocol.valley_step
         self._climbs[row] = self.connected[row] = False
-        self._goal[row] = int(goal)
+        self._goal[row], self._limit[row] = int(goal), self.protocol.saddle_evaluations
         self.phase[row] = int(Phase.PUSHED)
 
     def admit_saddle(
@@ -198,7 +203,7 @@ class Artn:
         minimum: Tensor,
         saddle: Tensor,
         mode: Tensor,
-        final: Tensor,
+        final: Tensor | None = None,
         *,
         goal: Goal = Goal.SADDLE,
         again: bool = False,
@@ -210,16 +215,19 @@ class Artn:
             minimum: (atoms, 3), Å, positions relative to which displacements count.
             saddle: (atoms, 3), Å, where to begin.
             mode: (atoms, 3), guess of the lowest eigenvector.
-            final: (atoms, 3), Å, where the far minimum may be; for the goal of that name.
+            final: (atoms, 3), Å, about where the far minimum is, for the goal of that name.
             goal: what to find.
-            again: whether this is the second try, with shorter steps where there is a valley.
+            again: whether this is the second try, with shorter steps where there is a valley, and
+                content with a place that has a second negative eigenvalue.
         """
         self.admit(row, minimum, mode, goal=goal)
         if again:
             self._valley_step[row] = self.protocol.second_valley_step
+            self._asides[row] = self.protocol.asides + 1  # none, and that is no failure
         length = saddle.numel()
         self.position[row, :length] = saddle.reshape(-1)
-        self.final[row, :length] = final.reshape(-1)
+        if final is not None:
+            self.final[row, :length] = final.reshape(-1)
         self.trial[row] = self.position[row]
         self.phase[row], self._climbs[row] = int(Phase.CLIMBING), True
 
@@ -248,7 +256,7 @@ class Artn:
             (phase <= Phase.CLIMBING, self._relax),
             (phase >= Phase.FORWARD, self._descend),
             (phase == Phase.LANCZOS, self._diagonalize),
-            (phase == Phase.SECOND, self._look_across),
+            (phase == Phase.SECOND, self._look_second),
             (phase == Phase.ASIDE, self._step_aside),
         ):
             if chosen.any():
@@ -311,11 +319,11 @@ class Artn:
         climbs = self._climbs[rows] | (curvature < p.activation)
         self._climbs[rows] = climbs
         found = climbs & (curvature < 0.0) & (largest < p.force_tolerance)
-        spent = ~found & (self.evaluations[rows] >= p.saddle_evaluations)
+        spent = ~found & (self.evaluations[rows] >= self._limit[rows])
         if self._second is None:
             self._found(rows[found])
         else:
-            self._start_across(rows[found])
+            self._start_second(rows[found])
         self._finish(rows[spent], Status.NOT_CONVERGED)
         going = ~found & ~spent
         self._climb(rows[going & climbs], eigenvector[going & climbs])
@@ -367,45 +375,42 @@ class Artn:
         self._steps[rows] += 1
 
     @for_some
-    def _start_across(self, rows: Tensor) -> None:
-        """Begin to look for a second negative eigenvalue, among the atoms that have moved most."""
+    def _start_second(self, rows: Tensor) -> None:
+        """Begin with the eigenvector and a random motion, most of it where atoms have moved."""
         moved = self.position[rows] - self.minimum[rows]
         length = moved.unflatten(-1, (-1, 3)).norm(dim=-1, keepdim=True)
-        start = ((length + 1e-3) * self._any_direction).flatten(-2)
-        self._second.start(rows, self._across(rows, start))
-        self._try_across(rows)
+        random = self._at_rest(((length + 1e-3) * self._any_direction).flatten(-2))
+        self._second.start(rows, self._at_rest(self.mode[rows]) + normalized(random))
+        self._try_second(rows)
         self.phase[rows] = int(Phase.SECOND)
 
     @for_some
-    def _try_across(self, rows: Tensor) -> None:
+    def _try_second(self, rows: Tensor) -> None:
         step = self.protocol.second_step * self._second.newest(rows)
         self.trial[rows] = self.position[rows] + step
 
-    def _across(self, rows: Tensor, vector: Tensor) -> Tensor:
-        """The part of vectors that neither moves everything nor lies along the eigenvector.
-
-        The lowest eigenvalue in the space across any one direction is a lower bound of the second.
-        """
+    @staticmethod
+    def _at_rest(vector: Tensor) -> Tensor:
+        """Vectors without the motion of everything together, whose eigenvalue is zero."""
         vector = vector.unflatten(-1, (-1, 3))
-        vector = (vector - vector.mean(-2, keepdim=True)).flatten(-2)
-        mode = self.mode[rows]
-        return vector - dot(vector, mode).unsqueeze(-1) * mode
+        return (vector - vector.mean(-2, keepdim=True)).flatten(-2)
 
-    def _look_across(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
+    def _look_second(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
         """One more of these Lanczos vectors; at the end a saddle is found, or a way down."""
         p = self.protocol
         self.second_evaluations[rows] += 1
-        product = self._across(rows, (self.force[rows] - force) / p.second_step)
+        product = self._at_rest((self.force[rows] - force) / p.second_step)
         limit = torch.full_like(rows, p.second_vectors)
         resolution = torch.full_like(energy, p.second_resolution)
         done, value, vector = self._second.extend(rows, product, limit, resolution)
-        self._try_across(rows[~done])
+        self._try_second(rows[~done])
         rows, value, vector = rows[done], value[done], vector[done]
         self.second_curvature[rows] = value
-        leaves = (value < p.second_negative) & (self._asides[rows] < p.asides)
-        leaves &= self.evaluations[rows] < p.saddle_evaluations
-        self._found(rows[~leaves])
+        negative, asides = value < p.second_negative, self._asides[rows]
+        leaves, fails = negative & (asides < p.asides), negative & (asides == p.asides)
+        self._found(rows[~leaves & ~fails])
         self._leave(rows[leaves], vector[leaves])
+        self._finish(rows[fails], Status.NOT_CONVERGED)
 
     @for_some
     def _leave(self, rows: Tensor, vector: Tensor) -> None:
@@ -419,6 +424,8 @@ class Artn:
         self.direction[rows] = side.unsqueeze(-1) * vector
         self._slope[rows], self._aside[rows] = slope.abs(), 0.0
         self._asides[rows] += 1
+        enough = self.evaluations[rows] + self.protocol.aside_evaluations
+        self._limit[rows] = torch.minimum(self._limit[rows], enough)
         self.trial[rows] = self.position[rows] + self.protocol.aside_step * self.direction[rows]
         self.phase[rows] = int(Phase.ASIDE)
 

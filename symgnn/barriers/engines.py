@@ -76,6 +76,7 @@ class Engine(Interface):
     batch: int  # searches that may advance together
 
     confirming: list[int]  # free atoms of the larger systems on which a saddle is found again
+    descending: int  # which of them is large enough for the way down from it
     unconfirmed: int  # saddles that are gathered before they are confirmed together
 
     def open(self, target: int) -> OpenSearch:
@@ -177,6 +178,7 @@ class EamRegions:
     Attributes:
         capacity: free atoms of the largest region.
         confirming: free atoms of the larger systems on which a saddle is found again.
+        descending: which of them is large enough for the way down from it.
 
     Raises:
         InputError: the potential is of another form.
@@ -198,7 +200,9 @@ class EamRegions:
         self.capacity = self._surroundings.capacity()
         self._prepared: dict[int, tuple[Region, object]] = {}
         self._whole: tuple[Region, object] | None = None
-        self._grown = [self._around(grown) for grown in grown_radii(atoms, radius)]
+        radii = grown_radii(atoms, radius)
+        self.descending = len(radii) - (LARGEST in radii)
+        self._grown = [self._around(grown) for grown in radii]
         self._larger: list[dict[int, tuple[Region, object]]] = [{} for _ in self._grown]
         self.confirming = [*(grown.capacity() for grown in self._grown), len(atoms)]
 
@@ -314,7 +318,7 @@ class LammpsEngine(ProcessorEngine):
         # feels when others rebuild its neighbour lists.
         self._confirming_forces = LammpsForces(atoms, potential)
         self.capacity = len(atoms)
-        self.confirming = [len(atoms)]
+        self.confirming, self.descending = [len(atoms)], 0
 
     def open(self, target: int) -> OpenSearch:
         """Open a search at an atom; all atoms are free, in the order of the structure."""

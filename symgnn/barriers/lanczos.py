@@ -1,4 +1,4 @@
-"""Lanczos iterations for the lowest eigenpair of many Hessians at once.
+"""Lanczos iterations for the lowest, or the second lowest, eigenpair of many Hessians at once.
 
 Each iteration needs one force call a search, at a small step along the newest vector: with
 forces F, H q is (F(x) - F(x + δ q)) / δ. The basis is orthogonalised in full at every step
@@ -37,8 +37,10 @@ def normalized(vector: Tensor) -> Tensor:
     return vector / dot(vector, vector).sqrt().unsqueeze(-1)
 
 
-def lowest_eigenpair(matrix: Tensor) -> tuple[Tensor, Tensor]:
+def lowest_eigenpair(matrix: Tensor, rank: int = 0) -> tuple[Tensor, Tensor]:
     """Lowest eigenvalues (rows,) and eigenvectors (rows, n) of symmetric matrices (rows, n, n).
+
+    The second lowest with `rank` 1.
 
     The matrices are padded to whole cache lines, because LAPACK's last digits depend on where in
     memory a matrix begins, and a search must not depend on its place in the batch.
@@ -49,7 +51,7 @@ def lowest_eigenpair(matrix: Tensor) -> tuple[Tensor, Tensor]:
     full = torch.diag_embed(bound.unsqueeze(-1).expand(-1, padded))
     full[:, :size, :size] = matrix
     values, vectors = torch.linalg.eigh(full)
-    return values[:, 0], vectors[:, :size, 0]
+    return values[:, rank], vectors[:, :size, rank]
 
 
 class LanczosBatch:
@@ -60,6 +62,8 @@ class LanczosBatch:
         dimension: coordinates of a search.
         vectors: most vectors in a basis.
         tolerance: relative change of the eigenvalue at which an iteration ends.
+        rank: 0 for the lowest eigenvalue, 1 for the second. A value is never below the Hessian's of
+            its rank, so a second one that is negative proves that there are two.
         device: where the bases live; on a processor they are extended by compiled code.
     """
 
@@ -71,9 +75,10 @@ class LanczosBatch:
         vectors: int,
         tolerance: float,
         device: torch.device,
+        rank: int = 0,
     ):
         real = {"dtype": torch.float64, "device": device}
-        self._vectors, self._tolerance = vectors, tolerance
+        self._vectors, self._tolerance, self._rank = vectors, tolerance, rank
         self.compiled = device.type == "cpu"
         self.basis = torch.zeros(size, vectors, dimension, **real)
         self._diagonal = torch.zeros(size, vectors, **real)
@@ -102,7 +107,7 @@ class LanczosBatch:
             resolution: (rows,), eV/Å², change of the eigenvalue at which to end in any case.
 
         Returns:
-            which of the rows are done (mask), and of these the lowest eigenvalues and eigenvectors.
+            which of the rows are done (mask), and of these the eigenvalues and eigenvectors.
         """
         if not self.compiled:
             return self._extend_together(rows, product, limit, resolution)
@@ -111,7 +116,7 @@ class LanczosBatch:
         vector = torch.zeros_like(product)
         state = (self.basis, self._diagonal, self._off_diagonal, self._eigenvalue, self._count)
         arrays = (*state, rows, product.contiguous(), limit, resolution, done, value, vector)
-        _extend_rows(*(array.numpy() for array in arrays), self._tolerance)
+        _extend_rows(*(array.numpy() for array in arrays), self._tolerance, self._rank)
         return done, value, vector
 
     def _extend_together(
@@ -127,7 +132,7 @@ class LanczosBatch:
         bound = diagonal.abs().amax(-1) + 2.0 * beside.abs().sum(-1) + 1.0
         matrix = torch.diag_embed(torch.where(used, diagonal, bound.unsqueeze(-1)))
         matrix = matrix + torch.diag_embed(beside, 1) + torch.diag_embed(beside, -1)
-        value, weights = lowest_eigenpair(matrix)
+        value, weights = lowest_eigenpair(matrix, self._rank)
         vector = (torch.where(used, weights, 0.0).unsqueeze(-1) * basis).sum(1)
         rest = product
         for _ in range(2):  # once loses orthogonality at the finite difference's noise
@@ -136,7 +141,7 @@ class LanczosBatch:
         length = dot(rest, rest).sqrt()
         enough = torch.maximum(self._tolerance * value.abs(), resolution)
         change = (value - self._eigenvalue[rows]).abs() <= enough
-        done = (change & (count > 0)) | (length < 1e-8)
+        done = (change & (count > self._rank)) | (length < 1e-8)
         done |= count + 1 >= limit.clamp(max=self._vectors)
         # A basis that is full is done: what is written over its last vector is not read.
         self._off_diagonal[rows, count] = length
@@ -176,6 +181,7 @@ def _extend_rows(
     value,
     vector,
     tolerance,
+    rank,
 ):
     """`LanczosBatch.extend` on a processor: row by row, with the row's basis in the cache."""
     most = basis.shape[1]
@@ -191,19 +197,20 @@ def _extend_rows(
             if x < count:
                 matrix[x, x + 1] = matrix[x + 1, x] = off[row, x]
         values, vectors = np.linalg.eigh(matrix)
-        value[k] = values[0]
-        enough = max(resolution[k], tolerance * abs(values[0]))
-        change = abs(values[0] - eigenvalue[row]) <= enough
-        eigenvalue[row] = values[0]
+        wanted = min(rank, count)
+        value[k] = values[wanted]
+        enough = max(resolution[k], tolerance * abs(values[wanted]))
+        change = abs(values[wanted] - eigenvalue[row]) <= enough
+        eigenvalue[row] = values[wanted]
         for _ in range(2):
             for x in range(count + 1):
                 _add_multiple(rest, -_inner(q[x], rest), q[x])
         length = np.sqrt(_inner(rest, rest))
         counts[row] = count + 1
-        if (change and count > 0) or length < 1e-8 or count + 1 >= min(most, limit[k]):
+        if (change and count > rank) or length < 1e-8 or count + 1 >= min(most, limit[k]):
             done[k] = True
             for x in range(count + 1):
-                _add_multiple(vector[k], vectors[x, 0], q[x])
+                _add_multiple(vector[k], vectors[x, wanted], q[x])
             vector[k] /= np.sqrt(_inner(vector[k], vector[k]))
         else:
             off[row, count] = length

@@ -328,14 +328,13 @@ class Searches:
         stop: Callable[[], bool],
     ) -> Iterator[_Unchecked]:
         waiting, started = deque(found), {}
-        steps_left = len(self.checking) - 1 - step
         while (waiting or batch) and not stop():
             while waiting and not batch.full:
                 one = waiting.popleft()
                 larger = self._engine.open_larger(one.event.atom, step)
                 row = batch.take(larger)
                 state = (batch.stack([vector])[0] for vector in one.spread(larger))
-                goal = self._goal(one, steps_left)
+                goal = self._goal(one, step)
                 batch.artn.admit_saddle(row, *state, goal=goal, again=one.again)
                 started[row] = one
             for row, ended in batch.round():
@@ -347,13 +346,13 @@ class Searches:
                     yield refined
             between()
 
-    def _goal(self, one: _Unchecked, steps_left: int) -> Goal:
+    def _goal(self, one: _Unchecked, step: int) -> Goal:
         """What a larger system is to find.
 
-        The way down from a saddle is long, so it is made in the largest region, where there is
-        one; when all atoms are free its end is but relaxed once more.
+        The way down from a saddle is long, so it is made in a large region where there is one; when
+        all atoms are free its end is but relaxed once more.
         """
-        if steps_left == min(1, len(self.checking) - 1):
+        if step == self._engine.descending:
             return Goal.SIDES
         return Goal.FINAL if one.event.connected else Goal.SADDLE
 

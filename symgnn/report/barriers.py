@@ -59,14 +59,11 @@ def section(events: Sequence[Events], glasses: Sequence[Glass]) -> Section:
 
 def _cost_sentence(events: Sequence[Events]) -> str:
     """Where the force evaluations go, if the files tell."""
-    keys = (fields.FORCE_EVALUATIONS, fields.SADDLE_EVALUATIONS, fields.LANCZOS_EVALUATIONS)
+    keys = (fields.FORCE_EVALUATIONS, fields.LANCZOS_EVALUATIONS)
     if not all(key in one.columns for one in events for key in keys):
         return ""
-    total, saddle, lanczos = (sum(int(one.columns[key].sum()) for one in events) for key in keys)
-    return (
-        f"{share(saddle, total)} of the force evaluations were spent up to the saddle, the rest on "
-        f"the minima at its sides; {share(lanczos, total)} were spent on eigenvectors."
-    )
+    total, lanczos = (sum(int(one.columns[key].sum()) for one in events) for key in keys)
+    return f"{share(lanczos, total)} of the force evaluations were spent on eigenvectors."
 
 
 def _confirmation(events: Sequence[Events]) -> list[str]:
@@ -100,8 +97,28 @@ def _confirmation(events: Sequence[Events]) -> list[str]:
         f"periodic system. The frozen surroundings had changed them by "
         f"{np.median(np.abs(change)):.0f} meV in the median and "
         f"{np.percentile(np.abs(change), 95):.0f} meV at the 95th percentile "
-        f"({-change.mean():+.0f} meV in the mean).{budget}"
+        f"({-change.mean():+.0f} meV in the mean).{budget}{_index_and_sides(events)}"
     ]
+
+
+def _index_and_sides(events: Sequence[Events]) -> str:
+    """How many of the confirmed saddles have one negative eigenvalue, and join the glass."""
+    keys = fields.SECOND_CURVATURE, fields.CONNECTED, fields.CHECK_EVALUATIONS
+    if not all(key in one.columns for one in events for key in keys):
+        return ""
+    second, connected, calls = (
+        np.concatenate([one.columns[name][found(one)] for one in events]) for name in keys
+    )
+    asked = np.isfinite(second)
+    if not asked.any():
+        return ""
+    return (
+        f" A second eigenvalue was looked for and both sides relaxed in {calls[asked].mean():.0f} "
+        f"further force evaluations: {share(int((second[asked] > 0).sum()), int(asked.sum()))} of "
+        "the saddles have no second negative one, and "
+        f"{share(int((connected[asked] == 1).sum()), int(asked.sum()))} have the glass as one of "
+        "their two minima."
+    )
 
 
 def _findings(events: Sequence[Events]) -> list[str]:

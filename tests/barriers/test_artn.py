@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from symgnn.barriers.artn import Artn, Phase, Protocol, Status
+from symgnn.barriers.artn import Artn, Goal, Phase, Protocol, Status
 
 A, B, C = 1.0, 1.7, 4.0  # eV, eV, eV/Å²
 PROTOCOL = Protocol(
@@ -41,7 +41,7 @@ def search(start: np.ndarray, pushes: np.ndarray) -> Artn:
     return artn
 
 
-def follow(artn: Artn, zero: float) -> None:
+def follow(artn: Artn, zero: float, surface=surface) -> None:
     """Give forces, and energies over `zero`, until all rows have ended."""
     while len(rows := artn.active()):
         found = [surface(trial) for trial in artn.trial[rows].numpy()]
@@ -128,6 +128,62 @@ def test_a_second_try_takes_shorter_steps_in_a_valley(again: bool) -> None:
             along.append(float((artn.position[0] - before).norm()))
     expected = PROTOCOL.second_valley_step if again else PROTOCOL.valley_step
     assert along == pytest.approx([expected], rel=1e-12)
+
+
+def three_atoms(position: np.ndarray) -> tuple[float, np.ndarray]:
+    """The surface as a function of the second atom's place from the first; the third is bound."""
+    first, second, third = position.reshape(3, 3)
+    energy, force = surface(second - first)
+    stretch = third - first
+    energy += 0.5 * C * stretch @ stretch
+    return energy, np.concatenate([C * stretch - force, force, -C * stretch])
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_place_with_two_negative_eigenvalues_is_left(again: bool) -> None:
+    """From a maximum of the plane along the softer mode; a second try stays, and says so."""
+    artn = Artn(replace(PROTOCOL, lanczos_vectors=9), size=1, capacity=3, second=True)
+    top, mode = torch.zeros(3, 3).double(), torch.zeros(3, 3).double()
+    top[1, :2] = torch.tensor([np.pi + 1e-6, np.pi]).double()
+    mode[1, 1] = 1.0
+    artn.admit_saddle(0, torch.zeros(3, 3).double(), top, mode, again=again)
+    follow(artn, 0.0, three_atoms)
+    assert artn.status[0] == Status.CONVERGED
+    first, second, _ = artn.saddle[0].reshape(3, 3).numpy()
+    x, y, z = (second - first) / np.pi
+    np.testing.assert_allclose([y, z], [1.0, 0.0], atol=1e-4)
+    if again:
+        assert x == pytest.approx(1.0, abs=1e-4)
+        assert artn.barrier[0] == pytest.approx(2 * (A + B), abs=1e-6)
+        place = artn.saddle[0].numpy()
+        steps = 1e-6 * np.eye(9)
+        hessian = [(three_atoms(place - h)[1] - three_atoms(place + h)[1]) / 2e-6 for h in steps]
+        exact = np.linalg.eigvalsh(hessian)[1]
+        assert exact < -A
+        assert artn.second_curvature[0] == pytest.approx(exact, abs=1e-3)  # a step of 0.001 Å
+    else:
+        assert round(x) in (0, 2)
+        assert artn.barrier[0] == pytest.approx(2 * B, abs=1e-6)
+        assert artn.second_curvature[0] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("guess", "connected"), [((5.5, 0.3, 0.1), True), ((0.6, 0.2, 0.1), False)]
+)
+def test_the_minimum_of_a_smaller_system_is_relaxed_and_judged(guess, connected: bool) -> None:
+    artn = Artn(PROTOCOL, size=1, capacity=1)
+    start = torch.tensor([[2.9, 0.1, 0.0]]).double()
+    final = torch.tensor([guess]).double()
+    origin = torch.zeros(1, 3).double()
+    artn.admit_saddle(0, origin, start, start, final, goal=Goal.FINAL)
+    follow(artn, 0.0)
+    assert artn.status[0] == Status.CONVERGED
+    assert artn.barrier[0] == pytest.approx(2 * A, abs=1e-7)
+    expected = [2 * np.pi if connected else 0.0, 0.0, 0.0]
+    np.testing.assert_allclose(artn.final[0].numpy(), expected, atol=1e-3)
+    assert artn.final_energy[0] == pytest.approx(0.0, abs=1e-7)
+    assert artn.connected[0] == connected
+    assert artn.evaluations[0] > artn.saddle_evaluations[0]
 
 
 @pytest.mark.parametrize("balance", [0.6, 0.05])

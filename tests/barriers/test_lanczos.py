@@ -21,10 +21,15 @@ def iterate(
     vectors: int,
     tolerance: float,
     compiled: bool = True,
+    rank: int = 0,
 ):
     rows = torch.arange(len(matrix))
     batch = LanczosBatch(
-        len(matrix), DIMENSION, vectors=vectors, tolerance=tolerance, device=torch.device("cpu")
+        *(len(matrix), DIMENSION),
+        vectors=vectors,
+        tolerance=tolerance,
+        device=torch.device("cpu"),
+        rank=rank,
     )
     batch.compiled = compiled
     batch.start(rows, start)
@@ -44,11 +49,12 @@ def iterate(
     return values, eigenvectors
 
 
+@pytest.mark.parametrize("rank", [0, 1])
 @pytest.mark.parametrize("compiled", [True, False])
-def test_a_full_basis_gives_the_exact_eigenpair(compiled: bool) -> None:
+def test_a_full_basis_gives_the_exact_eigenpair(compiled: bool, rank: int) -> None:
     matrix, start = hessians(), torch.ones(SIZE, DIMENSION, dtype=torch.float64)
-    value, vector = iterate(matrix, start, DIMENSION, tolerance=0.0, compiled=compiled)
-    expected = np.linalg.eigvalsh(matrix.numpy())[:, 0]
+    value, vector = iterate(matrix, start, DIMENSION, 0.0, compiled=compiled, rank=rank)
+    expected = np.linalg.eigvalsh(matrix.numpy())[:, rank]
     np.testing.assert_allclose(value, expected, rtol=1e-12)
     residual = (matrix @ vector.unsqueeze(-1)).squeeze(-1) - value.unsqueeze(-1) * vector
     # the eigenvalue is exact to the last digit once the vector is so to half of them
@@ -64,6 +70,19 @@ def test_a_search_does_not_depend_on_its_batch(compiled: bool) -> None:
         alone = iterate(matrix[k : k + 1], start[k : k + 1], 12, tolerance=0.01, compiled=compiled)
         assert alone[0][0] == together[0][k]
         assert torch.equal(alone[1][0], together[1][k])
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_no_second_value_is_below_the_second_eigenvalue(compiled: bool) -> None:
+    """Whatever the number of vectors: a negative one proves that there are two."""
+    matrix, start = hessians(), torch.ones(SIZE, DIMENSION, dtype=torch.float64)
+    exact = torch.linalg.eigvalsh(matrix)[:, 1]
+    last = torch.full_like(exact, float("inf"))
+    for vectors in (3, 6, 12, 24):
+        value, _ = iterate(matrix, start, vectors, 0.0, compiled=compiled, rank=1)
+        assert (value > exact - 1e-12).all()
+        assert (value < last).all()
+        last = value
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 11])

@@ -73,5 +73,39 @@ def test_a_vacancy_hop_costs_what_the_elastic_band_says(name: str, cu_zr: Potent
         moved = event.final_displacement[event.moved_atoms == neighbor][0]
         if np.linalg.norm(moved - hop) < 0.3:
             hops.append(event.barrier)
+            assert event.second_curvature > 0.0
+            # the crystal with its hole elsewhere; both minima are relaxed to 0.005 eV/Å
+            assert event.final_energy == pytest.approx(0.0, abs=1e-3)
     assert hops, "no search went into the vacancy"
     np.testing.assert_allclose(hops, reference, rtol=0, atol=0.005)
+
+
+def test_the_way_down_may_be_made_in_a_region(cu_zr: Potential) -> None:
+    """Its end, relaxed once more with all atoms free, is the crystal with its hole elsewhere."""
+    start, neighbor, _ = with_vacancy(bulk("Cu", "fcc", a=3.639, cubic=True).repeat(5))
+    with LammpsForces(start, cu_zr) as forces:
+        relax(start, forces)
+    start.calc = None
+    protocol = Protocol(push_radius=1.0, minimum_tolerance=1e-3)
+    found = {}
+    for descending in (0, 1):
+        engine = RegionEngine(start, cu_zr, radius=4.5)
+        assert len(engine.confirming) == 2
+        assert engine.descending == 1  # a region of 9 Å is too small to be left alone
+        engine.descending = descending
+        searches = Searches(start, engine, protocol=protocol, seed=0)
+        events = searches.run([(neighbor, search) for search in range(4)])
+        found[descending] = sorted(events, key=lambda event: event.search)
+    hops = 0
+    for region, full in zip(*found.values(), strict=True):
+        assert region.connected == full.connected
+        np.testing.assert_equal(region.barrier, full.barrier)  # found before the way down
+        if full.connected and full.displacement_max < 2.0:
+            hops += 1
+            for event in (region, full):
+                assert event.final_energy == pytest.approx(0.0, abs=1e-3)
+            np.testing.assert_array_equal(region.moved_atoms, full.moved_atoms)
+            np.testing.assert_allclose(
+                region.final_displacement, full.final_displacement, atol=0.02
+            )
+    assert hops
