@@ -53,11 +53,13 @@ def searches_on_gpu(config: Mapping) -> bool:
     return config["barriers"]["protocol"].get("engine") == "gpu"
 
 
-def search_seconds(atoms: int, config: Mapping) -> float:
-    """Expected cost of the searches at `atoms` atoms, s of a core or of a GPU."""
-    unit = "barriers_gpu" if searches_on_gpu(config) else "barriers"
-    searches = config["barriers"]["protocol"]["searches"]
-    return config["execution"]["costs"][unit] * atoms * searches
+def search_seconds(glass: Glass, atoms: int, config: Mapping) -> float:
+    """Expected cost of the searches at `atoms` atoms of a glass, s of a core or of a GPU."""
+    unit = config["execution"]["costs"]
+    one = unit["barriers"] + unit["barriers_check"] * glass.atoms
+    if searches_on_gpu(config):
+        one = unit["barriers_gpu"]
+    return one * atoms * config["barriers"]["protocol"]["searches"]
 
 
 def training_seconds(atoms: int, config: Mapping) -> float:
@@ -115,6 +117,7 @@ def stage_costs(
     runs = len(config["models"]["names"]) * len(config["models"]["seeds"])
     hours = "gpu_hours" if searches_on_gpu(config) else "core_hours"
     sheared, explained = list(sheared), list(explained)
+    searching = sum(search_seconds(glasses[name], chosen[name], config) for name in splits)
     quenching = sum(quench_seconds(glass, config) for glass in glasses.values())
     shearing = sum(shear_seconds(glasses[name], config) for name in sheared)
     explaining = sum(explanation_seconds(glasses[name], config) for name in explained)
@@ -124,7 +127,7 @@ def stage_costs(
         StageCost(
             "barriers",
             sum(shards.values()) + len(splits),
-            **{hours: search_seconds(sum(chosen.values()), config) / 3600},
+            **{hours: searching / 3600},
         ),
         StageCost("shear", len(sheared), shearing / 3600),
         StageCost("graphs", 1),

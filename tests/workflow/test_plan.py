@@ -152,9 +152,10 @@ def test_costs_of_the_paper_s_protocol(repository):
     table = {c.stage: c for c in found}
     assert [list(splits.values()).count(split) for split in plan.SPLITS] == [6, 1, 2]
     assert sum(glass.atoms == 8000 for glass in glasses.values()) == 55
-    atoms = 7 * 8000 + 2 * 3000
-    seconds = config["execution"]["costs"]["barriers"]
-    assert table["barriers"].core_hours == pytest.approx(atoms * 20 * seconds / 3600)
+    unit = config["execution"]["costs"]  # a check is of all atoms of a glass
+    large, small = (unit["barriers"] + unit["barriers_check"] * atoms for atoms in (8000, 3000))
+    seconds = 20 * (7 * 8000 * large + 2 * 3000 * small)
+    assert table["barriers"].core_hours == pytest.approx(seconds / 3600)
     # seven ensembles and rates, one sheared glass each, to a strain of 0.2 in steps of 1e-4
     assert len(sheared) == table["shear"].jobs == 7
     work = (5 * 8000 + 2 * 3000) * 2000 * config["execution"]["costs"]["shear"]

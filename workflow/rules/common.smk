@@ -90,7 +90,8 @@ def shear_minutes(wildcards, threads, attempt):
 
 def search_minutes(wildcards, threads, attempt):
     """Runtime of a barrier shard, min."""
-    seconds = costs.search_seconds(config["barriers"]["shard_size"], config)
+    glass, atoms = GLASSES[wildcards.glass], config["barriers"]["shard_size"]
+    seconds = costs.search_seconds(glass, atoms, config)
     return minutes(seconds, attempt, threads)
 
 
