@@ -23,8 +23,10 @@ from scipy.stats import ks_2samp
 from searches import protocol
 
 from symgnn.barriers.batched.engine import BatchedEngine
+from symgnn.barriers.batches import Batch
 from symgnn.barriers.engines import Engine, RegionEngine
-from symgnn.barriers.searches import Batch, Event, Searches
+from symgnn.barriers.event import Event
+from symgnn.barriers.searches import Searches
 from symgnn.potentials import Potential, find_potential
 
 SAME = 0.005  # eV, between barriers of the same saddle
@@ -91,7 +93,8 @@ def run(
     watch.watch("moves (ARTn, Lanczos)", batch.artn, "receive")
     watch.watch("ended searches to the host", batch, "_read")
     watch.watch("regions, pushes, admission", searches, "_admit")
-    watch.watch("confirmation", searches, "_confirm")
+    if searches.confirm is not None:
+        watch.watch("confirmation", searches, "confirm")
     start = watch.now()
     events = sorted(searches.run(tasks), key=lambda event: (event.atom, event.search))
     seconds = watch.now() - start

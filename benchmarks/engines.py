@@ -18,9 +18,10 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.mep import DimerControl, MinModeAtoms, MinModeTranslate
 
-from symgnn.barriers.artn import Protocol
 from symgnn.barriers.engines import Engine, LammpsEngine, RegionEngine
-from symgnn.barriers.searches import Event, Searches
+from symgnn.barriers.event import Event
+from symgnn.barriers.protocol import Protocol
+from symgnn.barriers.searches import Searches
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential, find_potential
 from symgnn.structures import read_structure

@@ -27,8 +27,8 @@ from ase.neighborlist import neighbor_list
 from labelled import add_structure, structure
 
 from symgnn import fields
-from symgnn.barriers.artn import Status
 from symgnn.barriers.events import LABELS, atom_means, counted, read_columns, weights
+from symgnn.barriers.protocol import Status
 from symgnn.report.statistics import label_reliability
 from symgnn.structures import write_structure
 

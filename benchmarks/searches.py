@@ -19,24 +19,32 @@ from ase import Atoms
 from labelled import add_structure, structure
 from labels import print_comparison
 
-from symgnn.barriers.artn import Phase, Protocol, Status
+from symgnn.barriers.artn import Phase
+from symgnn.barriers.batches import Batch, Ended, places
+from symgnn.barriers.confirmation import Unconfirmed
 from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.event import Event, furthest
 from symgnn.barriers.events import columns_of
-from symgnn.barriers.searches import Ended, Event, Searches, places
+from symgnn.barriers.protocol import Protocol, Status
+from symgnn.barriers.searches import Searches
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential, find_potential
 
 
 class PhaseCount:
-    """Counts the force calls of a batch by what they were wanted for."""
+    """Counts the force calls of a batch, and their processor seconds, by what they were for."""
 
-    def __init__(self, searches: Searches):
+    def __init__(self, batch: Batch):
         self.calls: Counter[str] = Counter()
-        self._artn = searches.searching.artn
-        self._receive = self._artn.receive
-        self._artn.receive = self._counted
+        self.seconds: Counter[str] = Counter()
+        self.atoms = batch.artn.trial.shape[1] // 3
+        self._artn, self._forces_of = batch.artn, batch._forces.of
+        batch._forces.of = self._counted
 
-    def _counted(self, rows: torch.Tensor, *found: torch.Tensor) -> None:
+    def _counted(self, rows: torch.Tensor, trial: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        start = time.process_time()
+        found = self._forces_of(rows, trial)
+        seconds = (time.process_time() - start) / len(rows)
         kinds = 2 * self._artn.phase[rows] + self._artn._climbs[rows]
         for kind, calls in enumerate(torch.bincount(kinds).tolist()):
             if calls:
@@ -44,7 +52,8 @@ class PhaseCount:
                 if name == "lanczos":
                     name += " (climb)" if kind % 2 else " (push)"
                 self.calls[name] += calls
-        self._receive(rows, *found)
+                self.seconds[name] += calls * seconds
+        return found
 
 
 class Confirmations:
@@ -52,6 +61,7 @@ class Confirmations:
 
     Attributes:
         seconds: processor seconds.
+        counts: force calls in each of the larger systems.
         moves: (atom, search): distance between the furthest atom's places at the saddle of the
             region and at that of the last larger system, Å.
     """
@@ -60,8 +70,10 @@ class Confirmations:
         self.seconds = 0.0
         self.moves: dict[tuple[int, int], float] = {}
         self._begun: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-        self._confirm, self._refined = searches._confirm, searches._refined
-        searches._confirm, searches._refined = self._timed, self._compared
+        self._confirm = searches.confirm
+        self.counts = [PhaseCount(batch) for batch in self._confirm.batches]
+        self._refined = self._confirm._refined
+        self._confirm._refined, searches.confirm = self._compared, self._timed
 
     def _timed(self, *arguments: object) -> list[Event]:
         start = time.process_time()
@@ -69,12 +81,12 @@ class Confirmations:
         self.seconds += time.process_time() - start
         return events
 
-    def _compared(self, one: object, ended: Ended) -> object:
+    def _compared(self, one: Unconfirmed, ended: Ended) -> Unconfirmed:
         key = (one.event.atom, one.event.search)
         atoms, saddle = self._begun.setdefault(key, (one.atoms, one.saddle))
         way = ended.saddle - ended.minimum
         way[places(atoms, ended.atoms)] -= saddle
-        self.moves[key] = float(np.linalg.norm(way, axis=1).max())
+        self.moves[key] = furthest(way)
         return self._refined(one, ended)
 
 
@@ -95,6 +107,18 @@ def print_costs(events: list[Event], calls: Counter[str], seconds: float) -> Non
     )
     print(f"  of them {way:.3f} to the saddle, by the share of the calls")
     print(f"microseconds a force call, all included: {seconds / total * 1e6:.0f}")
+
+
+def print_checks(checks: Confirmations, searches: int) -> None:
+    """Force calls of the larger systems by phase, and the time of the checks."""
+    print(f"core-seconds of the checks: {checks.seconds / searches:.3f} a search; force calls in")
+    for count in checks.counts:
+        print(f"  regions of up to {count.atoms} atoms")
+        for name, calls in count.calls.most_common():
+            each = count.seconds[name] / calls
+            print(
+                f"    {name:<16} {calls / searches:7.1f} calls a search, {1e6 * each:6.0f} µs each"
+            )
 
 
 def print_changes(events: list[Event], moves: dict[tuple[int, int], float]) -> None:
@@ -179,16 +203,17 @@ def main() -> None:
         seed=0,
         check=not arguments.no_check,
     )
-    count, checks = PhaseCount(searches), Confirmations(searches)
+    count = PhaseCount(searches.searching)
+    checks = None if arguments.no_check else Confirmations(searches)
     targets = np.random.default_rng(1).choice(len(atoms), arguments.atoms, replace=False)
     start = time.process_time()
     events = list(
         searches.run([(int(atom), k) for atom in targets for k in range(arguments.searches)])
     )
     seconds = time.process_time() - start
-    print_costs(events, count.calls, seconds - checks.seconds)
-    if not arguments.no_check:
-        print(f"core-seconds of the checks: {checks.seconds / len(events):.3f} a search")
+    print_costs(events, count.calls, seconds - (checks.seconds if checks else 0.0))
+    if checks:
+        print_checks(checks, len(events))
         print_changes(events, checks.moves)
     print_forces(atoms, potential, arguments.radius)
     if labels is not None:

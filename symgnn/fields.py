@@ -43,9 +43,9 @@ BARRIER = "barrier"  # events: (searches,); graphs: (atoms,); eV, NaN where ther
 CURVATURE = "curvature"  # (searches,), eV/Å², lowest eigenvalue of the Hessian at the saddle
 FORCE_MAX = "force_max"  # (searches,), eV/Å, largest norm of an atom's force at the saddle
 SECOND_CURVATURE = "second_curvature"  # (searches,), eV/Å², next eigenvalue; NaN if unconfirmed
-FINAL_ENERGY = "final_energy"  # (searches,), eV, of the far minimum; NaN if unconnected
+FINAL_ENERGY = "final_energy"  # (searches,), eV, far minimum; some 0.03 too high if not connected
 CONNECTED = "connected"  # (searches,), 1 where the start is one of the saddle's two minima
-DUPLICATE_OF = "duplicate_of"  # (searches,), earlier search of the atom with this event, or -1
+DUPLICATE_OF = "duplicate_of"  # (searches,), earlier search with this event, or -1; see events.py
 DISPLACEMENT_MAX = "displacement_max"  # (searches,), Å, largest of an atom, start to saddle
 TARGET_DISPLACEMENT = "target_displacement"  # (searches,), Å, of the target, start to saddle
 PUSHED_SHARE = "pushed_share"  # (searches,), of the moved atoms' squares that the pushed ones have
@@ -98,7 +98,7 @@ MOVED = "moved"
 MOVED_START = "moved_start"  # (searches + 1,), rows of search k are [k] to [k + 1]
 MOVED_ATOMS = "moved_atoms"  # (moved,), indices in the structure
 SADDLE_DISPLACEMENT = "saddle_displacement"  # (moved, 3), Å, from the start to the saddle
-FINAL_DISPLACEMENT = "final_displacement"  # (moved, 3), Å, to the far minimum; 0 if unconnected
+FINAL_DISPLACEMENT = "final_displacement"  # (moved, 3), Å, to the far minimum; 0 if not reached
 
 # predictions.h5 of a trained model: a group a glass, with BARRIER and the attribute SPLIT
 PREDICTED = "predicted"  # (atoms,), eV

@@ -15,7 +15,6 @@ in the batch. Where the forces come from is not this module's business.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import wraps
 
@@ -23,7 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from symgnn.barriers.lanczos import LanczosBatch, dot, normalized
+from symgnn.barriers.inner_products import dot, normalized, total
+from symgnn.barriers.lanczos import LanczosBatch
+from symgnn.barriers.lbfgs import LbfgsBatch
+from symgnn.barriers.protocol import Protocol, Status
 
 
 class Phase(IntEnum):
@@ -34,70 +36,17 @@ class Phase(IntEnum):
     LANCZOS = 2
     SECOND = 3  # Lanczos iterations for the second eigenvalue
     ASIDE = 4  # follows the second negative mode down to its lowest point
-    FORWARD = 5  # relaxes from the saddle, away from the start
+    FORWARD = 5  # relaxes from the saddle, away from the start, or from a given place
     BACKWARD = 6  # relaxes from the saddle, towards the start
-    FINAL = 7  # relaxes a minimum of a smaller system
-    IDLE = 8
+    IDLE = 7
 
 
 class Goal(IntEnum):
     """What a search is to find."""
 
     SADDLE = 0
-    SIDES = 1  # the saddle, then the minima on its two sides
-    FINAL = 2  # the saddle, then the minimum near a given place
-
-
-class Status(IntEnum):
-    """How a search ended."""
-
-    CONVERGED = 0
-    NOT_CONVERGED = 1  # no saddle within the allowed force calls
-    LEFT_REGION = 2  # an atom went too far for the local region
-    FAILED = 3  # forces were not finite
-    NOT_CONFIRMED = 4  # a saddle of the region that the full periodic system does not have
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """The numbers that define a search. Lengths of steps are norms over all coordinates."""
-
-    push_radius: float = 3.6  # Å, atoms pushed: those nearer to the target
-    push_step: float = 0.3  # Å
-    push_relaxations: int = 4  # perpendicular steps after a push, and most of them in a valley
-    activation: float = -0.5  # eV/Å², eigenvalue below which a search climbs
-    climb_step: float = 0.3  # Å, longest step along the eigenvector
-    valley_step: float = 0.5  # Å, step along it in a valley, where its eigenvalue is positive
-    second_valley_step: float = 0.1  # Å, the same in a second try to find a region's saddle again
-    climb_relaxations: int = 20  # most perpendicular steps after a step along the eigenvector
-    climb_balance: float = 1.0  # they end once the force across is below this share of that along
-    least_relaxations: int = 4  # but not before these steps
-    soft_curvature: float = 0.5  # eV/Å², bounds the step from below where the mode is flat
-    force_tolerance: float = 0.05  # eV/Å, largest atomic force at the saddle of a region
-    # eV/Å, the same when larger regions and then all atoms are free: many small forces of an
-    # elastic field together hold a tenth of an electronvolt.
-    full_tolerance: float = 0.01
-    lanczos_vectors: int = 16
-    lanczos_mixing: float = 0.3  # share of the push in the first vector before the climb
-    push_vectors: int = 6  # most vectors before the climb and in a valley
-    lanczos_tolerance: float = 0.01  # relative change of the eigenvalue at which it stands
-    lanczos_resolution: float = 0.02  # eV/Å², change that is small enough while climbing
-    lanczos_step: float = 0.005  # Å
-    second_vectors: int = 64  # most Lanczos vectors in search of a second negative eigenvalue
-    second_resolution: float = 3e-4  # eV/Å², change of that eigenvalue at which it stands
-    second_negative: float = -0.002  # eV/Å², a second eigenvalue below which this is no saddle
-    second_step: float = 1e-3  # Å, of these Lanczos iterations
-    aside_step: float = 0.2  # Å, first step along the second mode, doubled until it leads uphill
-    largest_aside: float = 1.6  # Å, where the doubling ends in any case
-    asides: int = 3  # times that a search leaves a place with two negative eigenvalues
-    aside_evaluations: int = 300  # most force calls from there to a saddle
-    saddle_evaluations: int = 1500  # most force calls on the way to a saddle
-    minimum_tolerance: float = 0.005  # eV/Å, force at the two minima
-    minimum_evaluations: int = 400  # most force calls to each minimum
-    departure: float = 0.2  # Å, step off the saddle
-    same_minimum: float = 0.15  # Å, largest atomic distance between equal minima
-    relaxation_step: float = 0.03  # Å²/eV, first step of a relaxation over the force
-    largest_move: float = 0.15  # Å, of any atom in a relaxation step
+    SIDES = 1  # the saddle, where it is not given, and the minima on its two sides
+    MINIMUM = 2  # the minimum near a given place
 
 
 def for_some(step: Callable[..., None]) -> Callable[..., None]:
@@ -119,7 +68,8 @@ class Artn:
         size: rows of the batch.
         capacity: free atoms of the largest region; rows with fewer atoms are padded with zeros.
         device: where the state lives.
-        second: whether searches look for a second negative eigenvalue; all atoms must be free.
+        second: whether searches look for a second negative eigenvalue.
+        bound: whether frozen atoms hold the free ones, so that these cannot drift as a whole.
     """
 
     def __init__(
@@ -130,24 +80,26 @@ class Artn:
         device: torch.device | str = "cpu",
         *,
         second: bool = False,
+        bound: bool = True,
     ):
-        self.protocol = protocol
+        self.protocol, self._bound = protocol, bound
         device = torch.device(device)
         dimension = 3 * capacity
-        vectors = torch.zeros(11, size, dimension, dtype=torch.float64, device=device)
+        vectors = torch.zeros(12, size, dimension, dtype=torch.float64, device=device)
         self.minimum, self.position, self.trial = vectors[:3]
         self.force, self.push, self.direction, self.mode, self.saddle = vectors[3:8]
-        self._last_position, self._last_force, self.final = vectors[8:]
-        numbers = torch.zeros(9, size, dtype=torch.float64, device=device)
-        self.energy, self.curvature, self.barrier, self.final_energy, self.force_max = numbers[:5]
-        self.second_curvature, self._valley_step, self._aside, self._slope = numbers[5:]
-        counts = torch.zeros(10, size, dtype=torch.long, device=device)
+        self._last_position, self._last_force = vectors[8:10]
+        self.ahead, self.behind = vectors[10:]  # relaxed from the saddle, away from the start first
+        numbers = torch.zeros(10, size, dtype=torch.float64, device=device)
+        self.energy, self.curvature, self.barrier, self.ahead_energy = numbers[:4]
+        self.behind_energy, self.force_max, self.second_curvature = numbers[4:7]
+        self._valley_step, self._aside, self._slope = numbers[7:]
+        counts = torch.zeros(11, size, dtype=torch.long, device=device)
         self.evaluations, self.saddle_evaluations, self.lanczos_evaluations = counts[:3]
         self.second_evaluations, self.status, self._steps = counts[3:6]
-        self._descent_start, self._asides, self._goal, self._limit = counts[6:]
+        self._descent_start, self._asides, self._goal, self._limit, self._length = counts[6:]
         self.phase = torch.full((size,), int(Phase.IDLE), device=device)
         self._climbs = torch.zeros(size, dtype=torch.bool, device=device)
-        self.connected = torch.zeros(size, dtype=torch.bool, device=device)
         self._lanczos = LanczosBatch(
             size,
             dimension,
@@ -155,15 +107,25 @@ class Artn:
             tolerance=protocol.lanczos_tolerance,
             device=device,
         )
+        self._relaxation = LbfgsBatch(
+            *(size, dimension),
+            pairs=protocol.descent_pairs,
+            stiffness=protocol.descent_stiffness,
+            first_step=protocol.relaxation_step,
+            device=device,
+        )
         self._second: LanczosBatch | None = None
         if second:
             self._second = LanczosBatch(
                 *(size, dimension),
-                vectors=protocol.second_vectors,
+                vectors=2 * protocol.second_vectors,
                 tolerance=0.0,
                 device=device,
-                rank=1,
+                pairs=2,
             )
+            # What a row was at the first place with two negative eigenvalues.
+            self._first = torch.zeros(3, size, dimension, dtype=torch.float64, device=device)
+            self._first_numbers = torch.zeros(3, size, dtype=torch.float64, device=device)
             start = np.random.Generator(np.random.Philox(0)).normal(size=(capacity, 3))
             self._any_direction = torch.from_numpy(start).to(device)
 
@@ -178,23 +140,12 @@ class Artn:
             push: (..., atoms, 3), random direction; its length does not matter.
             goal: what to find.
         """
+        self._clear(row, minimum, goal)
         length = 3 * minimum.shape[-2]
-        for state in (self.minimum, self.push, self.saddle, self.final):
-            state[row] = 0.0
-        self.minimum[row, :length] = minimum.flatten(-2)
         self.push[row, :length] = normalized(push.flatten(-2))
         self.direction[row] = self.mode[row] = self.push[row]
-        self.position[row] = self.minimum[row] + self.protocol.push_step * self.push[row]
+        self.position[row] += self.protocol.push_step * self.push[row]
         self.trial[row] = self.position[row]
-        for number in (self.curvature, self.barrier, self.final_energy, self.force_max):
-            number[row] = float("nan")
-        self.second_curvature[row] = float("nan")
-        for count in (self.evaluations, self.saddle_evaluations, self.lanczos_evaluations):
-            count[row] = 0
-        self.second_evaluations[row] = self._steps[row] = self._asides[row] = 0
-        self._valley_step[row] = self.protocol.valley_step
-        self._climbs[row] = self.connected[row] = False
-        self._goal[row], self._limit[row] = int(goal), self.protocol.saddle_evaluations
         self.phase[row] = int(Phase.PUSHED)
 
     def admit_saddle(
@@ -203,9 +154,7 @@ class Artn:
         minimum: Tensor,
         saddle: Tensor,
         mode: Tensor,
-        final: Tensor | None = None,
         *,
-        goal: Goal = Goal.SADDLE,
         again: bool = False,
     ) -> None:
         """Start a check in a free row: is this a saddle, or is one within a few steps of it?
@@ -215,21 +164,58 @@ class Artn:
             minimum: (atoms, 3), Å, positions relative to which displacements count.
             saddle: (atoms, 3), Å, where to begin.
             mode: (atoms, 3), guess of the lowest eigenvector.
-            final: (atoms, 3), Å, about where the far minimum is, for the goal of that name.
-            goal: what to find.
-            again: whether this is the second try, with shorter steps where there is a valley, and
-                content with a place that has a second negative eigenvalue.
+            again: whether this is the second try, with shorter steps where there is a valley.
         """
-        self.admit(row, minimum, mode, goal=goal)
+        self._clear(row, minimum, Goal.SADDLE)
         if again:
             self._valley_step[row] = self.protocol.second_valley_step
-            self._asides[row] = self.protocol.asides + 1  # none, and that is no failure
         length = saddle.numel()
+        self.push[row, :length] = normalized(mode.reshape(-1))
+        self.direction[row] = self.mode[row] = self.push[row]
         self.position[row, :length] = saddle.reshape(-1)
-        if final is not None:
-            self.final[row, :length] = final.reshape(-1)
         self.trial[row] = self.position[row]
         self.phase[row], self._climbs[row] = int(Phase.CLIMBING), True
+
+    def admit_sides(self, row: int, minimum: Tensor, saddle: Tensor, mode: Tensor) -> None:
+        """Start the relaxation of both sides of a saddle in a free row.
+
+        Args:
+            row: the row.
+            minimum: (atoms, 3), Å, the start, which tells which side is ahead.
+            saddle: (atoms, 3), Å, relative to whose energy the forces' energies are.
+            mode: (atoms, 3), lowest eigenvector.
+        """
+        self._clear(row, minimum, Goal.SIDES)
+        length = saddle.numel()
+        self.saddle[row, :length] = saddle.reshape(-1)
+        self.mode[row, :length] = mode.reshape(-1)
+        self.barrier[row] = 0.0
+        self._find_sides(torch.tensor([row], device=self.phase.device))
+
+    def admit_minimum(self, row: int, guess: Tensor) -> None:
+        """Start a relaxation in a free row, from `guess` (atoms, 3), Å; it ends as `ahead`."""
+        self._clear(row, guess, Goal.MINIMUM)
+        self.trial[row] = self.position[row]
+        self.phase[row] = int(Phase.FORWARD)
+
+    def _clear(self, row: int | Tensor, minimum: Tensor, goal: Goal) -> None:
+        """Make rows ready that begin at a minimum (..., atoms, 3)."""
+        length = 3 * minimum.shape[-2]
+        for state in (self.minimum, self.push, self.mode, self.saddle, self.ahead, self.behind):
+            state[row] = 0.0
+        self.minimum[row, :length] = minimum.flatten(-2)
+        self.position[row] = self.minimum[row]
+        for number in (self.curvature, self.barrier, self.force_max, self.second_curvature):
+            number[row] = float("nan")
+        self.ahead_energy[row] = self.behind_energy[row] = float("nan")
+        for count in (self.evaluations, self.saddle_evaluations, self.lanczos_evaluations):
+            count[row] = 0
+        for count in (self.second_evaluations, self._descent_start, self._steps, self._asides):
+            count[row] = 0
+        self._valley_step[row] = self.protocol.valley_step
+        self._climbs[row] = False
+        self._goal[row], self._limit[row] = int(goal), self.protocol.saddle_evaluations
+        self._length[row] = length
 
     def active(self) -> Tensor:
         """Rows whose searches want a force at `trial`."""
@@ -248,8 +234,8 @@ class Artn:
         finite = torch.isfinite(energy) & torch.isfinite(force).all(-1)
         good = finite & inside
         if not good.all():
-            self._finish(rows[~finite], Status.FAILED)
-            self._finish(rows[finite & ~inside], Status.LEFT_REGION)
+            self._give_up(rows[~finite], Status.FAILED)
+            self._give_up(rows[finite & ~inside], Status.LEFT_REGION)
             rows, energy, force = rows[good], energy[good], force[good]
         phase = self.phase[rows]
         for chosen, step in (
@@ -276,7 +262,7 @@ class Artn:
         balanced = dot(across, across) < (p.climb_balance * parallel) ** 2
         done |= climbs & balanced & (self._steps[rows] >= p.least_relaxations)
         done |= climbs & (self._largest(force) < p.force_tolerance)
-        self._move(rows[~done], across[~done])
+        self._relax_across(rows[~done], across[~done])
         self._start_lanczos(rows[done])
 
     @for_some
@@ -305,6 +291,7 @@ class Artn:
         done, value, vector = self._lanczos.extend(rows, product, limit, resolution.to(product))
         self._try_lanczos(rows[~done])
         rows, value, vector = rows[done], value[done], vector[done]
+        value, vector = value[:, 0], vector[:, 0]
         self.curvature[rows], self.mode[rows] = value, vector
         self._advance(rows, vector)
 
@@ -319,12 +306,13 @@ class Artn:
         climbs = self._climbs[rows] | (curvature < p.activation)
         self._climbs[rows] = climbs
         found = climbs & (curvature < 0.0) & (largest < p.force_tolerance)
-        spent = ~found & (self.evaluations[rows] >= self._limit[rows])
+        used = self.evaluations[rows] - self.second_evaluations[rows]
+        spent = ~found & (used >= self._limit[rows])
         if self._second is None:
             self._found(rows[found])
         else:
             self._start_second(rows[found])
-        self._finish(rows[spent], Status.NOT_CONVERGED)
+        self._give_up(rows[spent], Status.NOT_CONVERGED)
         going = ~found & ~spent
         self._climb(rows[going & climbs], eigenvector[going & climbs])
         self._push(rows[going & ~climbs])
@@ -354,23 +342,34 @@ class Artn:
         self.phase[rows] = int(phase)
 
     @for_some
-    def _move(self, rows: Tensor, force: Tensor) -> None:
-        """A relaxation step along `force`, with the step length of Barzilai and Borwein.
+    def _relax_across(self, rows: Tensor, across: Tensor) -> None:
+        """A relaxation step along the force across, with the length of Barzilai and Borwein.
 
         The length is s·s / s·y over the last step s and the change y of the force along it
-        (doi:10.1093/imanum/8.1.141); no atom moves further than `largest_move`.
+        (doi:10.1093/imanum/8.1.141). A quasi-Newton step goes further where the surface curves
+        down, and more searches lose themselves.
         """
         p = self.protocol
         position = self.position[rows]
         moved = position - self._last_position[rows]
-        change = self._last_force[rows] - force
+        change = self._last_force[rows] - across
         curvature = dot(moved, change) / dot(moved, moved)
         usable = (self._steps[rows] > 0) & (curvature > 0)
         length = torch.where(usable, 1.0 / curvature, p.relaxation_step)
-        move = length.clamp(0.2 * p.relaxation_step, 20 * p.relaxation_step).unsqueeze(-1) * force
-        move = move * (p.largest_move / self._largest(move)).clamp(max=1.0).unsqueeze(-1)
-        self._last_position[rows], self._last_force[rows] = position, force
-        self.position[rows] = position + move
+        length = length.clamp(0.2 * p.relaxation_step, 20 * p.relaxation_step)
+        self._last_position[rows], self._last_force[rows] = position, across
+        self._move(rows, length.unsqueeze(-1) * across)
+
+    @for_some
+    def _relax_all(self, rows: Tensor, force: Tensor) -> None:
+        """A quasi-Newton step towards a minimum."""
+        self._relaxation.restart(rows[self._steps[rows] == 0])
+        self._move(rows, self._relaxation.step(rows, self.position[rows], force))
+
+    def _move(self, rows: Tensor, move: Tensor) -> None:
+        """Move on, no atom further than `largest_move`."""
+        share = (self.protocol.largest_move / self._largest(move)).clamp(max=1.0)
+        self.position[rows] += share.unsqueeze(-1) * move
         self.trial[rows] = self.position[rows]
         self._steps[rows] += 1
 
@@ -379,7 +378,9 @@ class Artn:
         """Begin with the eigenvector and a random motion, most of it where atoms have moved."""
         moved = self.position[rows] - self.minimum[rows]
         length = moved.unflatten(-1, (-1, 3)).norm(dim=-1, keepdim=True)
-        random = self._at_rest(((length + 1e-3) * self._any_direction).flatten(-2))
+        random = ((length + 1e-3) * self._any_direction).flatten(-2)
+        padding = torch.arange(random.shape[-1], device=rows.device) >= self._length[rows, None]
+        random = self._at_rest(random.masked_fill(padding, 0.0))
         self._second.start(rows, self._at_rest(self.mode[rows]) + normalized(random))
         self._try_second(rows)
         self.phase[rows] = int(Phase.SECOND)
@@ -389,45 +390,71 @@ class Artn:
         step = self.protocol.second_step * self._second.newest(rows)
         self.trial[rows] = self.position[rows] + step
 
-    @staticmethod
-    def _at_rest(vector: Tensor) -> Tensor:
+    def _at_rest(self, vector: Tensor) -> Tensor:
         """Vectors without the motion of everything together, whose eigenvalue is zero."""
+        if self._bound:
+            return vector
         vector = vector.unflatten(-1, (-1, 3))
-        return (vector - vector.mean(-2, keepdim=True)).flatten(-2)
+        drift = total(vector.transpose(-1, -2)).unsqueeze(-2) / vector.shape[-2]
+        return (vector - drift).flatten(-2)
 
     def _look_second(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
         """One more of these Lanczos vectors; at the end a saddle is found, or a way down."""
         p = self.protocol
         self.second_evaluations[rows] += 1
         product = self._at_rest((self.force[rows] - force) / p.second_step)
-        limit = torch.full_like(rows, p.second_vectors)
-        resolution = torch.full_like(energy, p.second_resolution)
+        before = self._second.eigenvalue[rows]
+        limit = torch.where(before > p.second_clear, p.second_vectors, 2 * p.second_vectors)
+        # One that is negative has been proved; its vector need not be known to the last digit.
+        proven = torch.where(before < p.second_negative, 0.1 * before.abs(), 0.0)
+        many = self._second.count[rows] >= p.second_vectors
+        resolution = torch.where(many, proven.clamp(min=p.second_resolution), proven)
         done, value, vector = self._second.extend(rows, product, limit, resolution)
         self._try_second(rows[~done])
         rows, value, vector = rows[done], value[done], vector[done]
-        self.second_curvature[rows] = value
-        negative, asides = value < p.second_negative, self._asides[rows]
-        leaves, fails = negative & (asides < p.asides), negative & (asides == p.asides)
+        self.curvature[rows], self.second_curvature[rows] = value.unbind(1)
+        self.mode[rows] = vector[:, 0]
+        negative, asides = value[:, 1] < p.second_negative, self._asides[rows]
+        leaves = negative & (asides < p.asides)
+        fails = negative & ~leaves & (asides > 0)
         self._found(rows[~leaves & ~fails])
-        self._leave(rows[leaves], vector[leaves])
-        self._finish(rows[fails], Status.NOT_CONVERGED)
+        self._leave(rows[leaves], vector[leaves, 1])
+        self._give_up(rows[fails], Status.NOT_CONVERGED)
 
     @for_some
     def _leave(self, rows: Tensor, vector: Tensor) -> None:
-        """The first step along the second mode, to the side to which the force points.
-
-        What was known of the sides of this place need not hold for where the search will end.
-        """
-        self._goal[rows] = int(Goal.SIDES)
+        """The first step along the second mode, to the side to which the force points."""
+        first = rows[self._asides[rows] == 0]
+        for kept, now in zip(self._first, (self.position, self.force, self.mode), strict=True):
+            kept[first] = now[first]
+        numbers = (self.energy, self.curvature, self.second_curvature)
+        for kept, now in zip(self._first_numbers, numbers, strict=True):
+            kept[first] = now[first]
         slope = dot(self.force[rows], vector)
         side = torch.where(slope < 0.0, -1.0, 1.0)
         self.direction[rows] = side.unsqueeze(-1) * vector
         self._slope[rows], self._aside[rows] = slope.abs(), 0.0
         self._asides[rows] += 1
-        enough = self.evaluations[rows] + self.protocol.aside_evaluations
+        used = self.evaluations[rows] - self.second_evaluations[rows]
+        enough = used + self.protocol.aside_evaluations
         self._limit[rows] = torch.minimum(self._limit[rows], enough)
         self.trial[rows] = self.position[rows] + self.protocol.aside_step * self.direction[rows]
         self.phase[rows] = int(Phase.ASIDE)
+
+    @for_some
+    def _give_up(self, rows: Tensor, status: Status) -> None:
+        """End without a saddle, or at the first place with two negative eigenvalues."""
+        back = (self._asides[rows] > 0) & torch.isnan(self.barrier[rows])
+        self._finish(rows[~back], status)
+        rows = rows[back]
+        if not len(rows):
+            return
+        for kept, now in zip(self._first, (self.position, self.force, self.mode), strict=True):
+            now[rows] = kept[rows]
+        numbers = (self.energy, self.curvature, self.second_curvature)
+        for kept, now in zip(self._first_numbers, numbers, strict=True):
+            now[rows] = kept[rows]
+        self._found(rows)
 
     def _step_aside(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
         """Twice as far, until the slope leads back; then the climb goes on from its lowest point.
@@ -456,10 +483,9 @@ class Artn:
         self.barrier[rows] = self.energy[rows]
         self.force_max[rows] = self._largest(self.force[rows])
         self.saddle_evaluations[rows] = self.evaluations[rows]
-        goal = self._goal[rows]
-        self._finish(rows[goal == Goal.SADDLE], Status.CONVERGED)
-        self._find_sides(rows[goal == Goal.SIDES])
-        self._find_final(rows[goal == Goal.FINAL])
+        sides = self._goal[rows] == Goal.SIDES
+        self._finish(rows[~sides], Status.CONVERGED)
+        self._find_sides(rows[sides])
 
     @for_some
     def _find_sides(self, rows: Tensor) -> None:
@@ -470,53 +496,35 @@ class Artn:
         self._step_off(rows, 1.0, Phase.FORWARD)
 
     @for_some
-    def _find_final(self, rows: Tensor) -> None:
-        self.position[rows] = self.final[rows]
-        self._descent_start[rows] = self.evaluations[rows]
-        self._step(rows, torch.zeros_like(self.final[rows]), Phase.FINAL)
-
-    @for_some
     def _step_off(self, rows: Tensor, side: float, phase: Phase) -> None:
         self.position[rows] = self.saddle[rows]
         self._descent_start[rows] = self.evaluations[rows]
         self._step(rows, side * self.protocol.departure * self.direction[rows], phase)
 
     def _descend(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
-        """A relaxation step towards a minimum; at the end of one side the other side."""
+        """A relaxation step towards a minimum; at the end of one side the other side.
+
+        A minimum that is not reached within the allowed force calls has no energy.
+        """
         p = self.protocol
         used = self.evaluations[rows] - self._descent_start[rows]
-        largest = self._largest(force)
-        done = (largest < p.minimum_tolerance) | (used >= p.minimum_evaluations)
-        self._move(rows[~done], force[~done])
-        behind = self.phase[rows] == Phase.BACKWARD
-        at, went = rows[done & ~behind], rows[done & behind]
-        self.final[at] = self.position[at]
-        self.final_energy[at] = energy[done & ~behind]
-        forward = self.phase[at] == Phase.FORWARD
-        self._step_off(at[forward], -1.0, Phase.BACKWARD)
-        self._compare_minima(went, energy[done & behind])
-        self._judge_final(at[~forward])
-
-    @for_some
-    def _judge_final(self, rows: Tensor) -> None:
-        """Whether what became of a smaller system's far minimum is one, and below the saddle."""
-        moved = self._largest(self.final[rows] - self.minimum[rows])
-        below = self.final_energy[rows] < self.barrier[rows]
-        self.connected[rows] = (moved >= self.protocol.same_minimum) & below
-        self._finish(rows, Status.CONVERGED)
-
-    @for_some
-    def _compare_minima(self, rows: Tensor, backward_energy: Tensor) -> None:
-        p = self.protocol
-        back = self._largest(self.position[rows] - self.minimum[rows])
-        forth = self._largest(self.final[rows] - self.minimum[rows])
-        # The step off the saddle can point the wrong way round: then the far minimum is behind.
-        swapped = forth < back
-        self.final_energy[rows] = torch.where(swapped, backward_energy, self.final_energy[rows])
-        self.final[rows] = torch.where(swapped.unsqueeze(-1), self.position[rows], self.final[rows])
-        one, other = torch.minimum(back, forth), torch.maximum(back, forth)
-        self.connected[rows] = (one < p.same_minimum) & (other >= p.same_minimum)
-        self._finish(rows, Status.CONVERGED)
+        relaxed = self._largest(force) < p.minimum_tolerance
+        done = relaxed | (used >= p.minimum_evaluations)
+        self._relax_all(rows[~done], force[~done])
+        energy = torch.where(relaxed, energy, float("nan"))
+        ahead = self.phase[rows] == Phase.FORWARD
+        first, second = done & ahead, done & ~ahead
+        self.ahead[rows[first]], self.ahead_energy[rows[first]] = (
+            self.position[rows[first]],
+            energy[first],
+        )
+        self.behind[rows[second]], self.behind_energy[rows[second]] = (
+            self.position[rows[second]],
+            energy[second],
+        )
+        goes_on = first & (self._goal[rows] == Goal.SIDES)
+        self._step_off(rows[goes_on], -1.0, Phase.BACKWARD)
+        self._finish(rows[done & ~goes_on], Status.CONVERGED)
 
     @for_some
     def _finish(self, rows: Tensor, status: Status) -> None:

@@ -93,10 +93,10 @@ def barriers(
     Only atoms that move by more than 0.1 Å are displaced in its frames: their own energies are
     some 0.9 eV above the true ones, which stand beside them.
     """
-    from symgnn.barriers.artn import Protocol
     from symgnn.barriers.batched.engine import PRECISIONS
     from symgnn.barriers.events import LABELS
     from symgnn.barriers.export import export_event
+    from symgnn.barriers.protocol import Protocol
     from symgnn.barriers.stage import check_minimum, chosen_atoms, search_barriers, shard_of
     from symgnn.errors import InputError
     from symgnn.potentials import find_potential

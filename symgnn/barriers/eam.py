@@ -48,7 +48,6 @@ class RegionForces:
     Args:
         region: the region.
         tables: the potential.
-        density: (atoms of the structure,), densities of the unperturbed structure.
         workspace: shared by the regions of a core.
         skin: how far beyond their reach pairs are listed, Å.
         travel: how far an atom may go from its start, Å.
@@ -59,7 +58,6 @@ class RegionForces:
         self,
         region: Region,
         tables: PackedTables,
-        density: np.ndarray,
         *,
         workspace: Workspace,
         skin: float,
@@ -84,7 +82,7 @@ class RegionForces:
         self._moving = np.flatnonzero(region.site_owner < region.free).astype(np.int32)
         self._pairs = PairList(region, tables, skin, candidate_skin)
         self.inside = True
-        self._owners = self._at_start(density[region.owners])
+        self._owners = self._at_start()
         self._zero = 0.0
         self._zero = self(region.position)[0]
 
@@ -94,9 +92,10 @@ class RegionForces:
         other._site, other._pairs = self._site.copy(), self._pairs.copy()
         return other
 
-    def _at_start(self, density: np.ndarray) -> Owners:
+    def _at_start(self) -> Owners:
         """Split the densities at the start into those of free atoms and of all others."""
         region, tables = self._region, self._tables
+        density = region.density
         self._follow(region.position)
         own = np.zeros(len(density))
         pairs = self._pairs.pairs
@@ -152,8 +151,10 @@ def _sum_densities(source, target, distance, species, step, table, density):
 
 def structure_densities(atoms: Atoms, species: np.ndarray, tables: PackedTables) -> np.ndarray:
     """Electron density at every atom of a periodic structure, (atoms,)."""
-    found = neighbors.pairs(atoms.positions, atoms.cell.array, tables.cutoff)
-    density = np.zeros(len(atoms))
+    density, reach = np.zeros(len(atoms)), tables.density_reach.max()
+    if not reach > 0.0:
+        return density
+    found = neighbors.pairs(atoms.positions, atoms.cell.array, reach)
     _sum_densities(
         found.source,
         found.target,

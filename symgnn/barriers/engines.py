@@ -12,12 +12,13 @@ from ase import Atoms
 from torch import Tensor
 
 from symgnn.barriers.eam import RegionForces, Workspace, structure_densities
-from symgnn.barriers.regions import Region, Surroundings, whole
+from symgnn.barriers.regions import Region, Surroundings, displaced, whole
 from symgnn.barriers.tables import pack
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import EAM_STYLES, Potential, check_elements, read_eam
 
+DESCENT = 15.0  # Å, least radius of a region in which the sides of a saddle are relaxed
 GROWN = 2.0  # radius of the larger region over that of the searches
 # Å, of the largest region: what is frozen beyond it changes most barriers by less than 10 meV.
 LARGEST = 25.0
@@ -76,7 +77,7 @@ class Engine(Interface):
     batch: int  # searches that may advance together
 
     confirming: list[int]  # free atoms of the larger systems on which a saddle is found again
-    descending: int  # which of them is large enough for the way down from it
+    descending: int  # which of them is large enough for most of the way down from it
     unconfirmed: int  # saddles that are gathered before they are confirmed together
 
     def open(self, target: int) -> OpenSearch:
@@ -84,6 +85,15 @@ class Engine(Interface):
 
     def open_larger(self, target: int, step: int) -> OpenSearch:
         """Open one of the larger systems around an atom; the last one has all atoms free."""
+
+    def open_displaced(self, target: int, step: int, displacement: np.ndarray) -> OpenSearch:
+        """The same where all atoms have moved; of the last one the start need not have.
+
+        Args:
+            target: index of the atom.
+            step: which of the larger systems.
+            displacement: (atoms, 3), Å, of all atoms of the structure.
+        """
 
     def rows(self, size: int, capacity: int) -> RowForces:
         """Forces for a batch of rows of at most so many free atoms."""
@@ -178,7 +188,7 @@ class EamRegions:
     Attributes:
         capacity: free atoms of the largest region.
         confirming: free atoms of the larger systems on which a saddle is found again.
-        descending: which of them is large enough for the way down from it.
+        descending: which of them is large enough for most of the way down from it.
 
     Raises:
         InputError: the potential is of another form.
@@ -193,24 +203,28 @@ class EamRegions:
         tables = pack(read_eam(potential))
         species = np.array([potential.elements.index(s) for s in atoms.get_chemical_symbols()])
         self._tables, self._skin, self._travel = tables, skin, travel
-        self._density = structure_densities(atoms, species, tables)
-        self._reach = tables.cutoff + skin + travel
+        self._of_structure = {
+            "reach": tables.cutoff + skin + travel,
+            "species": species,
+            "density": structure_densities(atoms, species, tables),
+        }
         self._atoms, self._species = atoms, species
         self._surroundings = self._around(radius)
         self.capacity = self._surroundings.capacity()
         self._prepared: dict[int, tuple[Region, object]] = {}
         self._whole: tuple[Region, object] | None = None
         radii = grown_radii(atoms, radius)
-        self.descending = len(radii) - (LARGEST in radii)
+        wide = (step for step, grown in enumerate(radii) if grown >= DESCENT)
+        self.descending = next(wide, len(radii))
         self._grown = [self._around(grown) for grown in radii]
         self._larger: list[dict[int, tuple[Region, object]]] = [{} for _ in self._grown]
         self.confirming = [*(grown.capacity() for grown in self._grown), len(atoms)]
 
     def _around(self, radius: float) -> Surroundings:
-        return Surroundings(self._atoms, radius=radius, reach=self._reach, species=self._species)
+        return Surroundings(self._atoms, radius=radius, **self._of_structure)
 
     def _everything(self) -> Region:
-        return whole(self._atoms, reach=self._reach, species=self._species)
+        return whole(self._atoms, **self._of_structure)
 
     def _candidate_skin(self, capacity: int) -> float:
         return CANDIDATE_SKIN if capacity < len(self._atoms) else WHOLE_CANDIDATE_SKIN
@@ -235,6 +249,18 @@ class EamRegions:
             region = self._everything()
             self._whole = region, self._prepare(region, len(self._atoms))
         return self._search(*self._whole)
+
+    def open_displaced(self, target: int, step: int, displacement: np.ndarray) -> OpenSearch:
+        """A larger region where all atoms have moved; the whole structure at its own places."""
+        if step == len(self.confirming) - 1:
+            return self.open_larger(target, step)
+        moved = self._atoms.copy()
+        moved.positions += displacement
+        density = structure_densities(moved, self._species, self._tables)
+        kept = self._larger[step].get(target)
+        region = self._grown[step].region(target) if kept is None else kept[0]
+        region = displaced(region, displacement, density)
+        return self._search(region, self._prepare(region, self.confirming[step]))
 
     def _open(
         self,
@@ -281,7 +307,6 @@ class RegionEngine(EamRegions, ProcessorEngine):
         return RegionForces(
             region,
             self._tables,
-            self._density,
             workspace=self._workspace,
             skin=self._skin,
             travel=self._travel,
@@ -327,3 +352,7 @@ class LammpsEngine(ProcessorEngine):
     def open_larger(self, target: int, step: int) -> OpenSearch:
         """The same as `open`, in another LAMMPS: all atoms are free already."""
         return _LammpsSearch(self._confirming_forces, self._position)
+
+    def open_displaced(self, target: int, step: int, displacement: np.ndarray) -> OpenSearch:
+        """The same again, at the structure's own places."""
+        return self.open_larger(target, step)

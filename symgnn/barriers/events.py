@@ -9,8 +9,8 @@ import h5py
 import numpy as np
 
 from symgnn import fields
-from symgnn.barriers.artn import Status
-from symgnn.barriers.searches import Event
+from symgnn.barriers.event import Event
+from symgnn.barriers.protocol import Status
 from symgnn.errors import InputError
 from symgnn.files import create_hdf5, open_hdf5
 

@@ -8,9 +8,9 @@ from ase import Atoms
 from ase.io import write
 
 from symgnn import fields
-from symgnn.barriers.artn import Status
+from symgnn.barriers.event import MOVED
 from symgnn.barriers.events import read_event
-from symgnn.barriers.searches import MOVED
+from symgnn.barriers.protocol import Status
 from symgnn.errors import InputError
 from symgnn.files import atomic_path, open_hdf5
 from symgnn.structures import structure_hash

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symgnn.barriers.searches import Event
+from symgnn.barriers.event import Event
 from symgnn.errors import InputError
 from symgnn.files import atomic_path
 

@@ -9,7 +9,8 @@ from enum import IntEnum
 
 from mpi4py import MPI
 
-from symgnn.barriers.searches import Event, Searches
+from symgnn.barriers.event import Event
+from symgnn.barriers.searches import Searches
 
 Task = tuple[int, int]
 

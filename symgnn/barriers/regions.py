@@ -6,7 +6,7 @@ periodic structure would give.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -26,6 +26,7 @@ class Region:
         position: (free, 3), Å, relative to the target.
         owners: (owners,), indices of the free and then of the frozen atoms in the structure.
         owner_species: (owners,), element number in the tables.
+        density: (owners,), electron density at the owners at the start.
         site_owner: (sites,), which owner a site belongs to.
         site_offset: (sites, 3), Å: the place of a frozen site, the lattice vector of a moving one.
     """
@@ -35,6 +36,7 @@ class Region:
     position: np.ndarray
     owners: np.ndarray
     owner_species: np.ndarray
+    density: np.ndarray
     site_owner: np.ndarray
     site_offset: np.ndarray
 
@@ -51,13 +53,38 @@ class Region:
         return place
 
 
-def whole(atoms: Atoms, *, reach: float, species: np.ndarray) -> Region:
+def displaced(region: Region, displacement: np.ndarray, density: np.ndarray) -> Region:
+    """A region whose atoms and surroundings start where all atoms of the structure have moved.
+
+    Args:
+        region: the region at the structure's own places.
+        displacement: (atoms of the structure, 3), Å.
+        density: (atoms of the structure,), electron densities where they have moved.
+    """
+    moving = region.site_owner < region.free
+    offset = region.site_offset.copy()
+    offset[~moving] += displacement[region.owners[region.site_owner[~moving]]]
+    moved = replace(
+        region,
+        position=region.position + displacement[region.atoms],
+        density=density[region.owners],
+        site_offset=offset,
+    )
+    # Behind the free atoms, sites stand in the order of their distance at the start.
+    distance = np.linalg.norm(moved.site_position(moved.position), axis=1)
+    behind = region.free + np.argsort(distance[region.free :], kind="stable")
+    order = np.concatenate([np.arange(region.free), behind])
+    return replace(moved, site_owner=region.site_owner[order], site_offset=offset[order])
+
+
+def whole(atoms: Atoms, *, reach: float, species: np.ndarray, density: np.ndarray) -> Region:
     """The region in which every atom of a structure is free, in the structure's order.
 
     Args:
         atoms: periodic structure.
         reach: how far around the cell images are gathered, Å.
         species: (atoms,), element numbers in the tables.
+        density: (atoms,), electron densities.
     """
     cell = atoms.cell.array
     fractional = (atoms.positions @ np.linalg.inv(cell)) % 1.0
@@ -77,6 +104,7 @@ def whole(atoms: Atoms, *, reach: float, species: np.ndarray) -> Region:
         position=position,
         owners=everyone,
         owner_species=species.astype(np.int32),
+        density=density,
         site_owner=np.concatenate([everyone, np.concatenate(indices)[order]]).astype(np.int32),
         site_offset=np.concatenate([np.zeros((len(atoms), 3)), np.concatenate(offsets)[order]]),
     )
@@ -102,11 +130,20 @@ class Surroundings:
         reach: how far beyond the radius sites are gathered, Å: the potential's cutoff, plus the
             skin of the pair list, plus how far a free atom may travel.
         species: (atoms,), element numbers in the tables.
+        density: (atoms,), electron densities.
     """
 
-    def __init__(self, atoms: Atoms, *, radius: float, reach: float, species: np.ndarray):
+    def __init__(
+        self,
+        atoms: Atoms,
+        *,
+        radius: float,
+        reach: float,
+        species: np.ndarray,
+        density: np.ndarray,
+    ):
         self._radius, self._outer = radius, radius + reach
-        self._species = species
+        self._species, self._density = species, density
         cell = atoms.cell.array
         # No two images of an atom are nearer to a target than half the least height of the cell.
         self._single = 2.0 * radius <= 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0).max()
@@ -164,6 +201,7 @@ class Surroundings:
             position=vector[primary],
             owners=owners,
             owner_species=self._species[owners].astype(np.int32),
+            density=self._density[owners],
             site_owner=site_owner.astype(np.int32),
             site_offset=offset,
         )

@@ -10,12 +10,13 @@ from ase import Atoms
 from mpi4py import MPI
 
 from symgnn.barriers import pool
-from symgnn.barriers.artn import Protocol, Status
 from symgnn.barriers.batched.engine import GIB, BatchedEngine, usable_memory
 from symgnn.barriers.engines import Engine, LammpsEngine, RegionEngine
+from symgnn.barriers.event import Event
 from symgnn.barriers.events import write_events
 from symgnn.barriers.journal import Journal
-from symgnn.barriers.searches import Event, Searches
+from symgnn.barriers.protocol import Protocol, Status
+from symgnn.barriers.searches import Searches
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import EAM_STYLES, Potential

@@ -56,10 +56,11 @@ def searches_on_gpu(config: Mapping) -> bool:
 def search_seconds(glass: Glass, atoms: int, config: Mapping) -> float:
     """Expected cost of the searches at `atoms` atoms of a glass, s of a core or of a GPU."""
     unit = config["execution"]["costs"]
-    one = unit["barriers"] + unit["barriers_check"] * glass.atoms
-    if searches_on_gpu(config):
-        one = unit["barriers_gpu"]
-    return one * atoms * config["barriers"]["protocol"]["searches"]
+    protocol = config["barriers"]["protocol"]
+    one = unit["barriers_gpu"] if searches_on_gpu(config) else unit["barriers"]
+    if protocol.get("check", True) and not searches_on_gpu(config):
+        one += unit["barriers_check"] * glass.atoms
+    return one * atoms * protocol["searches"]
 
 
 def training_seconds(atoms: int, config: Mapping) -> float:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from symgnn.barriers.artn import Artn, Goal, Phase, Protocol, Status
+from symgnn.barriers.artn import Artn, Phase
+from symgnn.barriers.event import Sides
+from symgnn.barriers.protocol import Protocol, Status
 
 A, B, C = 1.0, 1.7, 4.0  # eV, eV, eV/Å²
 PROTOCOL = Protocol(
@@ -76,14 +78,22 @@ def test_both_kinds_of_saddles_are_found(artn: Artn) -> None:
     assert {2 * A, 2 * B} <= set(height.tolist())
 
 
-def test_a_saddle_is_connected_where_the_start_is_one_of_its_minima(artn: Artn) -> None:
-    own = np.linalg.norm(artn.saddle.numpy(), axis=1) < 1.1 * np.pi
-    converged = artn.status.numpy() == Status.CONVERGED
-    np.testing.assert_array_equal(artn.connected.numpy()[converged], own[converged])
-    final = artn.final.numpy()[converged & own]
-    other = 2 * artn.saddle.numpy()[converged & own]
-    np.testing.assert_allclose(final, other, atol=1e-3)
-    np.testing.assert_allclose(artn.final_energy.numpy()[converged & own], 0.0, atol=1e-7)
+def sides_of(artn: Artn, row: int) -> Sides:
+    energies = np.array([artn.ahead_energy[row], artn.behind_energy[row]])
+    ways = torch.stack([artn.ahead[row], artn.behind[row]]) - artn.minimum[row]
+    barrier = float(artn.barrier[row])
+    return Sides.of(barrier, energies, ways.unflatten(-1, (-1, 3)).numpy(), PROTOCOL.same_minimum)
+
+
+def test_the_start_is_one_of_the_minima_beside_a_saddle_next_to_it(artn: Artn) -> None:
+    converged = np.flatnonzero(artn.status.numpy() == Status.CONVERGED)
+    assert len(converged) > 30
+    for row in converged:
+        sides = sides_of(artn, row)
+        assert sides.connected
+        assert sides.energy == pytest.approx(0.0, abs=1e-7)
+        other = 2 * artn.saddle[row : row + 1].numpy()
+        np.testing.assert_allclose(sides.displacement, other, atol=1e-3)
 
 
 def test_a_search_does_not_depend_on_its_batch(artn: Artn) -> None:
@@ -139,51 +149,87 @@ def three_atoms(position: np.ndarray) -> tuple[float, np.ndarray]:
     return energy, np.concatenate([C * stretch - force, force, -C * stretch])
 
 
-@pytest.mark.parametrize("again", [False, True])
-def test_a_place_with_two_negative_eigenvalues_is_left(again: bool) -> None:
-    """From a maximum of the plane along the softer mode; a second try stays, and says so."""
-    artn = Artn(replace(PROTOCOL, lanczos_vectors=9), size=1, capacity=3, second=True)
+@pytest.mark.parametrize("stays", [False, True])
+@pytest.mark.parametrize("softer", [False, True])
+def test_a_place_with_two_negative_eigenvalues_is_left(stays: bool, softer: bool) -> None:
+    """From a maximum of the plane along its softer mode, whichever mode it was found with.
+
+    Where that leads to nothing it is kept, and says what it is.
+    """
+
+    def torn(position: np.ndarray) -> tuple[float, np.ndarray]:
+        energy, force = three_atoms(position)
+        far = abs(position[3] - position[0] - np.pi) > 0.5
+        return energy, force * (np.nan if far and stays else 1.0)
+
+    artn = Artn(replace(PROTOCOL, lanczos_vectors=9), size=1, capacity=3, second=True, bound=False)
     top, mode = torch.zeros(3, 3).double(), torch.zeros(3, 3).double()
     top[1, :2] = torch.tensor([np.pi + 1e-6, np.pi]).double()
-    mode[1, 1] = 1.0
-    artn.admit_saddle(0, torch.zeros(3, 3).double(), top, mode, again=again)
-    follow(artn, 0.0, three_atoms)
+    mode[1, 0 if softer else 1] = 1.0
+    artn.admit_saddle(0, torch.zeros(3, 3).double(), top, mode)
+    follow(artn, 0.0, torn)
     assert artn.status[0] == Status.CONVERGED
-    first, second, _ = artn.saddle[0].reshape(3, 3).numpy()
-    x, y, z = (second - first) / np.pi
+    place = artn.saddle[0].numpy()
+    steps = 1e-6 * np.eye(9)
+    hessian = [(three_atoms(place - h)[1] - three_atoms(place + h)[1]) / 2e-6 for h in steps]
+    exact = np.linalg.eigvalsh(hessian)
+    assert artn.curvature[0] == pytest.approx(exact[0], abs=1e-3)  # a step of 0.001 Å
+    x, y, z = (place[3:6] - place[:3]) / np.pi
     np.testing.assert_allclose([y, z], [1.0, 0.0], atol=1e-4)
-    if again:
+    if stays:
         assert x == pytest.approx(1.0, abs=1e-4)
         assert artn.barrier[0] == pytest.approx(2 * (A + B), abs=1e-6)
-        place = artn.saddle[0].numpy()
-        steps = 1e-6 * np.eye(9)
-        hessian = [(three_atoms(place - h)[1] - three_atoms(place + h)[1]) / 2e-6 for h in steps]
-        exact = np.linalg.eigvalsh(hessian)[1]
-        assert exact < -A
-        assert artn.second_curvature[0] == pytest.approx(exact, abs=1e-3)  # a step of 0.001 Å
+        assert exact[1] < -A
+        assert artn.second_curvature[0] == pytest.approx(exact[1], abs=1e-3)
     else:
         assert round(x) in (0, 2)
         assert artn.barrier[0] == pytest.approx(2 * B, abs=1e-6)
         assert artn.second_curvature[0] > 0.5
 
 
-@pytest.mark.parametrize(
-    ("guess", "connected"), [((5.5, 0.3, 0.1), True), ((0.6, 0.2, 0.1), False)]
-)
-def test_the_minimum_of_a_smaller_system_is_relaxed_and_judged(guess, connected: bool) -> None:
-    artn = Artn(PROTOCOL, size=1, capacity=1)
-    start = torch.tensor([[2.9, 0.1, 0.0]]).double()
-    final = torch.tensor([guess]).double()
-    origin = torch.zeros(1, 3).double()
-    artn.admit_saddle(0, origin, start, start, final, goal=Goal.FINAL)
+def test_a_minimum_that_is_not_reached_has_no_energy() -> None:
+    artn = Artn(replace(PROTOCOL, minimum_evaluations=3), size=1, capacity=1)
+    artn.admit(0, torch.zeros(1, 3).double(), torch.tensor([[1.0, 0.2, 0.1]]).double())
     follow(artn, 0.0)
     assert artn.status[0] == Status.CONVERGED
-    assert artn.barrier[0] == pytest.approx(2 * A, abs=1e-7)
-    expected = [2 * np.pi if connected else 0.0, 0.0, 0.0]
-    np.testing.assert_allclose(artn.final[0].numpy(), expected, atol=1e-3)
-    assert artn.final_energy[0] == pytest.approx(0.0, abs=1e-7)
-    assert artn.connected[0] == connected
-    assert artn.evaluations[0] > artn.saddle_evaluations[0]
+    assert torch.isnan(artn.ahead_energy[0])
+    assert torch.isnan(artn.behind_energy[0])
+    assert not sides_of(artn, 0).connected
+
+
+def test_sides_of_a_given_saddle_are_relaxed() -> None:
+    """Energies are the forces' own; `ahead` is the side away from the start."""
+    artn = Artn(PROTOCOL, size=2, capacity=1)
+    saddle, mode = torch.tensor([[np.pi, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]]).double()
+    for row, sign in enumerate((1.0, -1.0)):
+        artn.admit_sides(row, torch.zeros(1, 3).double(), saddle.double(), sign * mode)
+    follow(artn, 2 * A)
+    assert (artn.status == Status.CONVERGED).all()
+    np.testing.assert_allclose(artn.ahead, [[2 * np.pi, 0, 0]] * 2, atol=1e-3)
+    np.testing.assert_allclose(artn.behind, np.zeros((2, 3)), atol=1e-3)
+    energies = torch.stack([artn.ahead_energy, artn.behind_energy])
+    np.testing.assert_allclose(energies, -2 * A, atol=1e-7)
+
+
+def test_a_saddle_between_two_other_minima_is_not_connected() -> None:
+    artn = Artn(PROTOCOL, size=1, capacity=1)
+    saddle, mode = torch.tensor([[3 * np.pi, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+    artn.admit_sides(0, torch.zeros(1, 3).double(), saddle.double(), mode.double())
+    follow(artn, 0.0)
+    artn.barrier[0] = 2 * A
+    sides = sides_of(artn, 0)
+    assert not sides.connected
+    assert sides.energy == pytest.approx(0.0, abs=1e-7)
+    np.testing.assert_allclose(sides.displacement, [[4 * np.pi, 0, 0]], atol=1e-3)
+
+
+def test_a_minimum_is_relaxed_from_where_it_is_about() -> None:
+    artn = Artn(PROTOCOL, size=1, capacity=1)
+    artn.admit_minimum(0, torch.tensor([[5.5, 0.3, 0.1]]).double())
+    follow(artn, 0.0)
+    assert artn.status[0] == Status.CONVERGED
+    np.testing.assert_allclose(artn.ahead[0], [2 * np.pi, 0, 0], atol=1e-3)
+    assert artn.ahead_energy[0] == pytest.approx(0.0, abs=1e-7)
 
 
 @pytest.mark.parametrize("balance", [0.6, 0.05])

@@ -11,11 +11,12 @@ from ase import Atoms
 
 from symgnn import cli
 from symgnn.barriers import stage
-from symgnn.barriers.artn import Protocol, Status
 from symgnn.barriers.batched import engine as batched
 from symgnn.barriers.batched.engine import GIB, STATE_BYTES, BatchedEngine, make_plan
 from symgnn.barriers.engines import RegionEngine
-from symgnn.barriers.searches import Event, Searches
+from symgnn.barriers.event import Event
+from symgnn.barriers.protocol import Protocol, Status
+from symgnn.barriers.searches import Searches
 from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential
@@ -136,6 +137,26 @@ def test_forces_hold_far_from_the_start(disordered, cu_zr) -> None:
     scale = np.abs(full_force).max()  # eV/Å, large where atoms have come close
     np.testing.assert_allclose(force, full_force, rtol=0, atol=1e-9 * max(1.0, scale))
     assert energy == pytest.approx(full, abs=1e-8, rel=1e-10)
+
+
+def test_forces_in_displaced_surroundings_are_those_of_the_compiled_engine(
+    disordered, cu_zr
+) -> None:
+    atoms = disordered.repeat(2)
+    engine = BatchedEngine(atoms, cu_zr, radius=5.0, device="cpu")
+    displacement = np.random.default_rng(2).normal(scale=0.2, size=atoms.positions.shape)
+    search = engine.open_displaced(40, 0, displacement)
+    rows = engine.rows(1, engine.confirming[0])
+    rows.take(0, search)
+    position = displaced(search, 0)
+    trial = torch.zeros(1, 3 * engine.confirming[0], dtype=torch.float64)
+    trial[0, : position.size] = torch.from_numpy(position.ravel())
+    energy, force, _ = rows.of(torch.tensor([0]), trial)
+    peer = RegionEngine(atoms, cu_zr, radius=5.0).open_displaced(40, 0, displacement)
+    expected, expected_force = peer(position)
+    found = force[0, : position.size].view(-1, 3).numpy()
+    np.testing.assert_allclose(found, expected_force, rtol=0, atol=1e-9)
+    assert energy[0].item() == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_far_journey_is_reported(disordered, cu_zr) -> None:

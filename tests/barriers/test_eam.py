@@ -87,6 +87,32 @@ def test_asymmetric_and_alloy_files_agree_with_lammps(tmp_path, disordered, cu_z
     assert energy < 1e-8
 
 
+def test_a_region_in_displaced_surroundings_has_the_forces_of_lammps(disordered, cu_zr) -> None:
+    """Where all atoms have moved, some of them far; its energy is relative to that place."""
+    atoms = disordered.repeat(2)
+    engine = RegionEngine(atoms, cu_zr, radius=5.0)
+    generator = np.random.default_rng(2)
+    displacement = generator.normal(scale=0.1, size=atoms.positions.shape)
+    near = engine.open(40).atoms[:12]
+    displacement[near] += generator.normal(scale=0.5, size=(len(near), 3))
+    for step in range(len(engine.confirming) - 1):
+        own_places = engine.open_larger(40, step)
+        search = engine.open_displaced(40, step, displacement)
+        np.testing.assert_array_equal(search.atoms, own_places.atoms)
+        way = search.position - own_places.position
+        np.testing.assert_allclose(way, displacement[search.atoms], atol=1e-12)
+        position = displaced(search, seed=step)
+        energy, force = search(position)
+        with LammpsForces(atoms, cu_zr) as full:
+            moved = atoms.positions + displacement
+            start, _ = full.energy_and_forces(moved)
+            moved[search.atoms] += position - search.position
+            reference, forces = full.energy_and_forces(moved)
+        np.testing.assert_allclose(force, forces[search.atoms], rtol=0, atol=1e-8)
+        assert energy == pytest.approx(reference - start, abs=1e-8)
+        assert search.inside
+
+
 def test_force_is_minus_the_gradient(disordered, cu_zr) -> None:
     search = RegionEngine(disordered, cu_zr, radius=8.0).open(4)
     position = displaced(search, seed=0)

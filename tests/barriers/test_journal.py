@@ -7,8 +7,8 @@ import os
 import numpy as np
 import pytest
 
+from symgnn.barriers.event import Event
 from symgnn.barriers.journal import Journal
-from symgnn.barriers.searches import Event
 from symgnn.errors import InputError
 
 WORK = {"seed": 1, "structure": "abc"}

@@ -13,7 +13,7 @@ SEARCHES = """
 import sys
 import numpy as np
 from ase.io import read
-from symgnn.barriers.artn import Protocol
+from symgnn.barriers.protocol import Protocol
 from symgnn.barriers.engines import RegionEngine
 from symgnn.barriers.searches import Searches
 from symgnn.potentials import find_potential

@@ -12,8 +12,8 @@ from ase.build import bulk
 from ase.mep import NEB
 from ase.optimize import FIRE, LBFGS
 
-from symgnn.barriers.artn import Protocol
 from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.protocol import Protocol
 from symgnn.barriers.searches import Searches
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential

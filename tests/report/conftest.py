@@ -16,9 +16,9 @@ from ase.build import bulk
 from typer.testing import CliRunner
 
 from symgnn import fields
-from symgnn.barriers.artn import Status
+from symgnn.barriers.event import Event
 from symgnn.barriers.events import write_events
-from symgnn.barriers.searches import Event
+from symgnn.barriers.protocol import Status
 from symgnn.explanations.storage import Explanation, Structure, write_explanations
 from symgnn.files import create_hdf5
 from symgnn.graphs.dataset import read_graphs, write_graphs

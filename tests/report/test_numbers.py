@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from symgnn.analysis.radial import mean_distribution, radial_distribution
-from symgnn.barriers.artn import Status
+from symgnn.barriers.protocol import Status
 from symgnn.report.assembly import Inputs, assemble
 from symgnn.report.glasses import on_cooling
 from symgnn.report.words import MINUS

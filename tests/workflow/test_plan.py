@@ -156,6 +156,9 @@ def test_costs_of_the_paper_s_protocol(repository):
     large, small = (unit["barriers"] + unit["barriers_check"] * atoms for atoms in (8000, 3000))
     seconds = 20 * (7 * 8000 * large + 2 * 3000 * small)
     assert table["barriers"].core_hours == pytest.approx(seconds / 3600)
+    large = glasses[next(name for name in splits if glasses[name].atoms == 8000)]
+    config["barriers"]["protocol"]["check"] = False
+    assert costs.search_seconds(large, 3, config) == pytest.approx(3 * 20 * unit["barriers"])
     # seven ensembles and rates, one sheared glass each, to a strain of 0.2 in steps of 1e-4
     assert len(sheared) == table["shear"].jobs == 7
     work = (5 * 8000 + 2 * 3000) * 2000 * config["execution"]["costs"]["shear"]

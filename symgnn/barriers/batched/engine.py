@@ -9,11 +9,11 @@ import torch
 from ase import Atoms
 
 from symgnn import neighbors
-from symgnn.barriers.artn import Protocol
 from symgnn.barriers.batched.rows import Kernel, RowSearch, Settings, Space
 from symgnn.barriers.batched.tables import on_device
 from symgnn.barriers.batched.torch_rows import TorchKernel
 from symgnn.barriers.engines import CHECK_BATCH, PREPARED, EamRegions, RowForces
+from symgnn.barriers.protocol import Protocol
 from symgnn.barriers.regions import Region
 from symgnn.errors import InputError
 from symgnn.potentials import Potential
@@ -24,8 +24,8 @@ LARGEST_CHECK = {"cpu": CHECK_BATCH, "cuda": 256}  # saddles confirmed together
 FREE_SHARE = 0.8  # of the free memory, where no bound is given
 CHECK_SHARE = 0.3  # of the memory, for the systems on which saddles are confirmed
 # Of an atom: what ARTn keeps, and the copies of bases and vectors with which it works in a round.
-STATE_BYTES = 8 * 3 * (11 + 8 + 4 * Protocol().lanczos_vectors)
-SECOND_BYTES = 8 * 3 * (4 * Protocol().second_vectors)  # where a second eigenvalue is looked for
+STATE_BYTES = 8 * 3 * (12 + 8 + 4 * Protocol().lanczos_vectors + 2 + 4 * Protocol().descent_pairs)
+SECOND_BYTES = 8 * 3 * (3 + 8 * Protocol().second_vectors)  # where two eigenpairs are looked for
 KEPT = PREPARED + 1  # regions kept for the next searches, and the row in which they are prepared
 GIB = 1 << 30
 
@@ -174,7 +174,7 @@ class BatchedEngine(EamRegions):
         longest = self._tables.cutoff + 2.1 * self._skin
         return Settings(
             tables=on_device(self._tables, longest=longest, device=self.device, dtype=dtype),
-            density=self._density,
+            atoms=len(self._atoms),
             device=self.device,
             dtype=dtype,
             skin=self._skin,
@@ -205,9 +205,10 @@ class BatchedEngine(EamRegions):
         return STATE_BYTES * capacity + self._kernel.row_bytes(self._space(capacity))
 
     def _check_bytes(self) -> list[int]:
-        """Of a row of each of the larger systems; the last one looks for a second eigenvalue."""
+        """Of a row of each of the larger systems; two look for a second eigenvalue."""
         sizes = [self._row_bytes(atoms) for atoms in self.confirming]
-        sizes[-1] += SECOND_BYTES * self.confirming[-1]
+        for step in {0, len(sizes) - 1}:
+            sizes[step] += SECOND_BYTES * self.confirming[step]
         return sizes
 
     def _prepare(self, region: Region, capacity: int) -> object:

@@ -20,7 +20,6 @@ class Layout:
     Args:
         region: the region.
         tables: the potential.
-        density: (atoms of the structure,), densities of the unperturbed structure.
         device: where to keep it.
 
     Attributes:
@@ -31,14 +30,12 @@ class Layout:
         density: (owners,), at the start.
     """
 
-    def __init__(
-        self, region: Region, tables: DeviceTables, density: np.ndarray, device: torch.device | str
-    ):
+    def __init__(self, region: Region, tables: DeviceTables, device: torch.device | str):
         self.free, self.sites = region.free, len(region.site_owner)
         self.owner = torch.from_numpy(region.site_owner).to(device, torch.int64)
         self.species = torch.from_numpy(region.owner_species).to(device, torch.int64)
         self.position = torch.from_numpy(region.position).to(device)
-        self.density = torch.from_numpy(density[region.owners]).to(device)
+        self.density = torch.from_numpy(region.density).to(device)
         self._offset = torch.from_numpy(np.ascontiguousarray(region.site_offset.T)).to(device)
         images = (self.owner[self.free :] < self.free).nonzero()[:, 0] + self.free
         self._images = images if len(images) else None

@@ -25,7 +25,7 @@ class Settings(NamedTuple):
 
     Attributes:
         tables: the potential, on the device.
-        density: (atoms of the structure,), densities of the unperturbed structure.
+        atoms: of the structure.
         device: of torch.
         dtype: of the pair functions.
         skin: how far beyond their reach pairs are listed, Å.
@@ -34,7 +34,7 @@ class Settings(NamedTuple):
     """
 
     tables: DeviceTables
-    density: np.ndarray
+    atoms: int
     device: str
     dtype: torch.dtype
     skin: float

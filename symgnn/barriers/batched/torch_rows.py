@@ -31,7 +31,7 @@ class TorchKernel:
         """A region, for all searches that start in it."""
         s = self._settings
         return Start(
-            Layout(region, s.tables, s.density, s.device),
+            Layout(region, s.tables, s.device),
             s.tables,
             self._workspace,
             skin=s.skin,

@@ -55,7 +55,7 @@ class TritonKernel:
         """Sizes of rows in which there is room for a region."""
         slots = 32 * -(-int(CROWDED * self._settings.neighbors) // 32)
         candidates = int(slots * self._settings.wider(space))
-        owners = min(space.sites, len(self._settings.density))
+        owners = min(space.sites, self._settings.atoms)
         return Sizes(space.free, space.sites, owners, slots, candidates)
 
     def row_bytes(self, space: Space) -> int:

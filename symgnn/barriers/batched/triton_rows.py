@@ -121,7 +121,7 @@ class TritonRows:
         self._list(row, self.start[:1])
         if bool(self._crowded[0]):
             raise ValueError("more neighbours than slots")
-        density = torch.from_numpy(self._settings.density[region.owners]).to(device)
+        density = torch.from_numpy(region.density).to(device)
         self._embed_start(row, density)
         self.zero[0] = self.of(row, self.start)[0][0]
 

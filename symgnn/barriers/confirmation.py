@@ -1,0 +1,250 @@
+"""Find the saddles of regions again where more atoms are free, up to all, and relax their sides."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from ase import Atoms
+
+from symgnn.barriers.batches import Batch, Ended, places
+from symgnn.barriers.engines import Engine, OpenSearch
+from symgnn.barriers.event import Event, Sides, furthest, motion, without_saddle
+from symgnn.barriers.protocol import Protocol, Status
+
+CHECK_EVALUATIONS = 1000  # most force calls of a larger system to find a saddle again, or a minimum
+# A minimum that frozen surroundings keep this many times as far from the start as equal minima can
+# be is another one.
+ELSEWHERE = 2.0
+
+
+@dataclass(frozen=True)
+class Unconfirmed:
+    """A saddle of a region that the full system has not confirmed yet."""
+
+    event: Event
+    atoms: np.ndarray  # (free,)
+    saddle: np.ndarray  # (free, 3), Å, from the start
+    mode: np.ndarray  # (free, 3)
+    pushed: np.ndarray  # (pushed,), indices in the structure
+    again: bool = False  # whether a larger system has been tried already
+
+
+@dataclass
+class _Descent:
+    """The two sides of a confirmed saddle, ahead of it and behind."""
+
+    one: Unconfirmed
+    energies: np.ndarray  # (2,), eV, from the start; NaN where a side was not relaxed
+    ways: np.ndarray  # (2, atoms, 3), Å, from the start
+    evaluations: int
+
+    @property
+    def near(self) -> int:
+        """The side that is nearer to the start; the other one is 1 - near."""
+        return int(furthest(self.ways[1]) < furthest(self.ways[0]))
+
+
+class Confirmation:
+    """Confirms saddles of one structure on one core.
+
+    Args:
+        atoms: periodic structure at a minimum of the energy.
+        engine: where forces come from.
+        protocol: the numbers that define a search.
+    """
+
+    def __init__(self, atoms: Atoms, engine: Engine, protocol: Protocol):
+        self._number, self._engine = len(atoms), engine
+        self._same_minimum = protocol.same_minimum
+        strict = replace(
+            protocol,
+            saddle_evaluations=CHECK_EVALUATIONS,
+            minimum_evaluations=CHECK_EVALUATIONS,
+            force_tolerance=min(protocol.force_tolerance, protocol.full_tolerance),
+        )
+        last = len(engine.confirming) - 1
+        self.batches = [
+            Batch(
+                strict,
+                engine.confirming_rows(free),
+                free,
+                engine,
+                second=step in (0, last),  # most places with two are left where that costs least
+                bound=free < len(atoms),
+            )
+            for step, free in enumerate(engine.confirming)
+        ]
+
+    def __call__(
+        self,
+        found: Iterable[Unconfirmed],
+        between: Callable[[], None] = lambda: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Event]:
+        """Confirm saddles, and yield their events.
+
+        Args:
+            found: what regions have.
+            between: called after every round of force calls.
+            stop: whether to drop what is left.
+        """
+        # Those of one atom follow one another, as an engine keeps a few regions for the next.
+        found = sorted(found, key=lambda one: (one.event.atom, one.event.search))
+        for step in range(len(self.batches)):
+            confirmed = []
+            for one in self._find_again(found, step, between, stop):
+                if one.event.status == Status.CONVERGED:
+                    confirmed.append(one)
+                else:
+                    yield one.event
+            found = confirmed
+        for descent in self._relax_sides(found, between, stop):
+            yield self._event(descent)
+
+    def _find_again(
+        self,
+        found: list[Unconfirmed],
+        step: int,
+        between: Callable[[], None],
+        stop: Callable[[], bool],
+    ) -> Iterator[Unconfirmed]:
+        """Look for saddles in one of the larger systems, each where it was in the one before."""
+        batch, waiting = self.batches[step], deque(found)
+
+        def begin(one: Unconfirmed) -> int:
+            larger = self._engine.open_larger(one.event.atom, step)
+            row = batch.take(larger)
+            start, mode = self._spread(one, larger)
+            vectors = batch.stack([larger.position, larger.position + start, mode])
+            batch.artn.admit_saddle(row, *vectors, again=one.again)
+            return row
+
+        for one, ended in batch.follow(waiting, begin, between, stop):
+            refined = self._refined(one, ended)
+            if refined.again:
+                waiting.append(refined)
+            else:
+                yield refined
+
+    def _spread(self, one: Unconfirmed, larger: OpenSearch) -> np.ndarray:
+        """Displacements of saddle and mode, (2, free, 3), among the atoms of a larger system."""
+        moves = np.zeros((2, *larger.position.shape))
+        moves[:, places(one.atoms, larger.atoms)] = one.saddle, one.mode
+        return self._at_rest(moves)
+
+    def _at_rest(self, moves: np.ndarray) -> np.ndarray:
+        """Displacements (..., free, 3) that leave the centre of mass where it was.
+
+        Where all atoms are free nothing holds it, and equal minima would lie at some distance.
+        """
+        return moves - moves.mean(-2, keepdims=True) if moves.shape[-2] == self._number else moves
+
+    def _refined(self, one: Unconfirmed, ended: Ended) -> Unconfirmed:
+        """What a larger system says of a saddle; `again` where it is to be asked once more."""
+        event = replace(
+            one.event,
+            full_evaluations=one.event.full_evaluations + ended.to_saddle,
+            check_evaluations=one.event.check_evaluations + ended.evaluations - ended.to_saddle,
+        )
+        if ended.status != Status.CONVERGED:
+            if one.again:
+                event = without_saddle(event, Status.NOT_CONFIRMED)
+            return replace(one, event=event, again=not one.again)
+        event = replace(
+            event,
+            barrier=ended.barrier,
+            curvature=ended.curvature,
+            second_curvature=ended.second_curvature,
+            force_max=ended.force_max,
+        )
+        if len(ended.atoms) < self._number:
+            event = replace(event, grown_barrier=ended.barrier)
+        saddle = ended.saddle - ended.minimum
+        return Unconfirmed(event, ended.atoms, saddle, ended.mode, one.pushed)
+
+    def _relax_sides(
+        self, found: list[Unconfirmed], between: Callable[[], None], stop: Callable[[], bool]
+    ) -> Iterator[_Descent]:
+        """Relax both sides of saddles of the full system.
+
+        Most of the way down is made in a region around the target, whose surroundings stay as they
+        are at the saddle. Where it leads to the start, the other side goes on with all atoms free.
+        """
+        engine, step = self._engine, self._engine.descending
+        batch, whole = self.batches[step], step == len(self.batches) - 1
+
+        def begin(one: Unconfirmed) -> int:
+            search = engine.open_displaced(one.event.atom, step, one.saddle)
+            row = batch.take(search)
+            way = one.saddle[search.atoms]
+            start = search.position if whole else search.position - way
+            vectors = [start, start + way, one.mode[search.atoms]]
+            batch.artn.admit_sides(row, *batch.stack(vectors))
+            return row
+
+        descents = []
+        for one, ended in batch.follow(deque(found), begin, between, stop):
+            ways = np.repeat(one.saddle[None], 2, axis=0)
+            ways[:, ended.atoms] = np.stack([ended.ahead, ended.behind]) - ended.minimum
+            energies = np.array([ended.ahead_energy, ended.behind_energy])
+            if not whole:
+                energies += one.event.barrier  # they are relative to the saddle's
+            descents.append(_Descent(one, energies, self._at_rest(ways), ended.evaluations))
+        yield from descents if whole else self._relax_minima(descents, between, stop)
+
+    def _relax_minima(
+        self, descents: list[_Descent], between: Callable[[], None], stop: Callable[[], bool]
+    ) -> Iterator[_Descent]:
+        """Find out which sides are the start, and relax the other ones with all atoms free."""
+        batch, last = self.batches[-1], len(self.batches) - 1
+        waiting: deque[tuple[_Descent, int]] = deque()
+        for descent in descents:
+            side = self._next(descent)
+            if side is None:
+                yield descent
+            else:
+                waiting.append((descent, side))
+
+        def begin(task: tuple[_Descent, int]) -> int:
+            descent, side = task
+            search = self._engine.open_larger(descent.one.event.atom, last)
+            row = batch.take(search)
+            (guess,) = batch.stack([search.position + descent.ways[side]])
+            batch.artn.admit_minimum(row, guess)
+            return row
+
+        for (descent, side), ended in batch.follow(waiting, begin, between, stop):
+            descent.energies[side] = ended.ahead_energy
+            descent.ways[side] += ended.ahead - ended.minimum
+            descent.evaluations += ended.evaluations
+            if side == descent.near and self._next(descent) == 1 - side:
+                waiting.append((descent, 1 - side))
+            else:
+                yield descent
+
+    def _next(self, descent: _Descent) -> int | None:
+        """Which side is to be relaxed with all atoms free; none where the start is neither.
+
+        A near one that is the start becomes it exactly.
+        """
+        near, bound = descent.near, self._same_minimum
+        if not np.isfinite(descent.energies).all():
+            return None
+        distance = furthest(descent.ways[near])
+        if distance < bound:
+            descent.energies[near], descent.ways[near] = 0.0, 0.0
+            return 1 - near
+        return near if distance < ELSEWHERE * bound else None
+
+    def _event(self, descent: _Descent) -> Event:
+        """The event of a saddle with what became of its sides."""
+        one, event = descent.one, descent.one.event
+        sides = Sides.of(event.barrier, descent.energies, descent.ways, self._same_minimum)
+        return replace(
+            event,
+            final_energy=sides.energy,
+            connected=sides.connected,
+            check_evaluations=event.check_evaluations + descent.evaluations,
+            **motion(event.atom, one.atoms, one.saddle, sides.displacement, one.pushed),
+        )
