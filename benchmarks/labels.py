@@ -28,7 +28,7 @@ from labelled import add_structure, structure
 
 from symgnn import fields
 from symgnn.barriers.events import LABELS, atom_means, counted, read_columns, weights
-from symgnn.barriers.protocol import Status
+from symgnn.barriers.protocol import Protocol, Status
 from symgnn.report.statistics import label_reliability
 from symgnn.structures import write_structure
 
@@ -103,7 +103,8 @@ def print_costs(events: dict[str, np.ndarray]) -> None:
     )
     print(f"of larger systems {larger:.0f} more, for second eigenvalue and sides {sides:.0f}")
     second, connected = events[fields.SECOND_CURVATURE], events[fields.CONNECTED] == 1
-    print(f"second eigenvalue negative: {(second[converged] < 0.0).mean():.1%};", end=" ")
+    negative = second[converged] < Protocol().second_negative
+    print(f"second eigenvalue negative: {negative.mean():.1%};", end=" ")
     print(f"connected: {connected[converged].mean():.1%},", end=" ")
     again = events[fields.DUPLICATE_OF] >= 0
     print(f"of those that involve their target {again.sum()} found by an earlier search")

@@ -38,11 +38,11 @@ NON_AFFINE = "non_affine"  # (snapshots, atoms), Å², D²min since strain 0
 EVENTS = "events"
 ATOM = "atom"  # (searches,), index of the target atom in the structure
 SEARCH = "search"  # (searches,), number of the search at its atom
-STATUS = "status"  # (searches,), HDF5 enumeration, see barriers.artn.Status
+STATUS = "status"  # (searches,), HDF5 enumeration, see barriers.protocol.Status
 BARRIER = "barrier"  # events: (searches,); graphs: (atoms,); eV, NaN where there is none
 CURVATURE = "curvature"  # (searches,), eV/Å², lowest eigenvalue of the Hessian at the saddle
 FORCE_MAX = "force_max"  # (searches,), eV/Å, largest norm of an atom's force at the saddle
-SECOND_CURVATURE = "second_curvature"  # (searches,), eV/Å², next eigenvalue; NaN if unconfirmed
+SECOND_CURVATURE = "second_curvature"  # (searches,), eV/Å², bound from above of the next one
 FINAL_ENERGY = "final_energy"  # (searches,), eV, far minimum; some 0.03 too high if not connected
 CONNECTED = "connected"  # (searches,), 1 where the start is one of the saddle's two minima
 DUPLICATE_OF = "duplicate_of"  # (searches,), earlier search with this event, or -1; see events.py
@@ -52,7 +52,7 @@ PUSHED_SHARE = "pushed_share"  # (searches,), of the moved atoms' squares that t
 FORCE_EVALUATIONS = "force_evaluations"  # (searches,), force calls that the search took
 REGION_BARRIER = "region_barrier"  # (searches,), eV, while the atoms outside the region were frozen
 GROWN_BARRIER = "grown_barrier"  # (searches,), eV, in the largest region before all atoms were free
-FULL_EVALUATIONS = "full_evaluations"  # (searches,), force calls of larger systems to confirm it
+FULL_EVALUATIONS = "full_evaluations"  # (searches,), force calls of larger systems to its saddle
 CHECK_EVALUATIONS = "check_evaluations"  # (searches,), theirs for second eigenvalue and both sides
 
 # events.h5, group `atoms`: one row an atom of the structure

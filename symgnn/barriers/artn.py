@@ -5,24 +5,23 @@ each followed by a few relaxation steps perpendicular to that direction. Once th
 eigenvalue of the Hessian, found by Lanczos iterations, lies below a threshold, the search climbs
 along that eigenvector and relaxes perpendicular to it until all forces vanish: a saddle point.
 Where the relaxation leads back into a valley, with a positive eigenvalue, the search follows the
-valley's softest direction upwards until it is a ridge again. Both sides of the saddle are then
-relaxed, which tells whether the start is one of its two minima (G. T. Barkema, N. Mousseau,
-doi:10.1103/PhysRevLett.77.4358; E. Cances et al., doi:10.1063/1.3088532).
+valley's softest direction upwards until it is a ridge again. Both sides of the saddle can then be
+relaxed to minima (G. T. Barkema, N. Mousseau, doi:10.1103/PhysRevLett.77.4358; E. Cances et al.,
+doi:10.1063/1.3088532).
 
 The state of every search is one row of the tensors here. A round asks for one force call of
 every unfinished search and moves each on by itself, so that results do not depend on what else is
 in the batch. Where the forces come from is not this module's business.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from functools import wraps
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from symgnn.barriers.inner_products import dot, normalized, total
+from symgnn.barriers.inner_products import dot, normalized
 from symgnn.barriers.lanczos import LanczosBatch
 from symgnn.barriers.lbfgs import LbfgsBatch
 from symgnn.barriers.protocol import Protocol, Status
@@ -34,7 +33,7 @@ class Phase(IntEnum):
     PUSHED = 0  # relaxes perpendicular to the push
     CLIMBING = 1  # relaxes perpendicular to the eigenvector
     LANCZOS = 2
-    SECOND = 3  # Lanczos iterations for the second eigenvalue
+    SECOND = 3  # Lanczos iterations for the second eigenvalue, see `first_order`
     ASIDE = 4  # follows the second negative mode down to its lowest point
     FORWARD = 5  # relaxes from the saddle, away from the start, or from a given place
     BACKWARD = 6  # relaxes from the saddle, towards the start
@@ -68,8 +67,7 @@ class Artn:
         size: rows of the batch.
         capacity: free atoms of the largest region; rows with fewer atoms are padded with zeros.
         device: where the state lives.
-        second: whether searches look for a second negative eigenvalue.
-        bound: whether frozen atoms hold the free ones, so that these cannot drift as a whole.
+        descends: whether rows will relax sides or minima, which needs memory.
     """
 
     def __init__(
@@ -79,10 +77,9 @@ class Artn:
         capacity: int,
         device: torch.device | str = "cpu",
         *,
-        second: bool = False,
-        bound: bool = True,
+        descends: bool = True,
     ):
-        self.protocol, self._bound = protocol, bound
+        self.protocol = protocol
         device = torch.device(device)
         dimension = 3 * capacity
         vectors = torch.zeros(12, size, dimension, dtype=torch.float64, device=device)
@@ -90,14 +87,14 @@ class Artn:
         self.force, self.push, self.direction, self.mode, self.saddle = vectors[3:8]
         self._last_position, self._last_force = vectors[8:10]
         self.ahead, self.behind = vectors[10:]  # relaxed from the saddle, away from the start first
-        numbers = torch.zeros(10, size, dtype=torch.float64, device=device)
+        numbers = torch.zeros(9, size, dtype=torch.float64, device=device)
         self.energy, self.curvature, self.barrier, self.ahead_energy = numbers[:4]
         self.behind_energy, self.force_max, self.second_curvature = numbers[4:7]
-        self._valley_step, self._aside, self._slope = numbers[7:]
-        counts = torch.zeros(11, size, dtype=torch.long, device=device)
+        self._valley_step, self._aside = numbers[7:]
+        counts = torch.zeros(10, size, dtype=torch.long, device=device)
         self.evaluations, self.saddle_evaluations, self.lanczos_evaluations = counts[:3]
         self.second_evaluations, self.status, self._steps = counts[3:6]
-        self._descent_start, self._asides, self._goal, self._limit, self._length = counts[6:]
+        self._descent_start, self._goal, self._limit, self._atoms = counts[6:]
         self.phase = torch.full((size,), int(Phase.IDLE), device=device)
         self._climbs = torch.zeros(size, dtype=torch.bool, device=device)
         self._lanczos = LanczosBatch(
@@ -108,29 +105,21 @@ class Artn:
             device=device,
         )
         self._relaxation = LbfgsBatch(
-            *(size, dimension),
+            *((size, dimension) if descends else (0, 0)),
             pairs=protocol.descent_pairs,
             stiffness=protocol.descent_stiffness,
             first_step=protocol.relaxation_step,
             device=device,
         )
-        self._second: LanczosBatch | None = None
-        if second:
-            self._second = LanczosBatch(
-                *(size, dimension),
-                vectors=2 * protocol.second_vectors,
-                tolerance=0.0,
-                device=device,
-                pairs=2,
-            )
-            # What a row was at the first place with two negative eigenvalues.
-            self._first = torch.zeros(3, size, dimension, dtype=torch.float64, device=device)
-            self._first_numbers = torch.zeros(3, size, dtype=torch.float64, device=device)
-            start = np.random.Generator(np.random.Philox(0)).normal(size=(capacity, 3))
-            self._any_direction = torch.from_numpy(start).to(device)
 
     def admit(
-        self, row: int | Tensor, minimum: Tensor, push: Tensor, *, goal: Goal = Goal.SIDES
+        self,
+        row: int | Tensor,
+        minimum: Tensor,
+        push: Tensor,
+        *,
+        goal: Goal = Goal.SIDES,
+        atoms: Tensor | None = None,
     ) -> None:
         """Start a search in a free row, or one in each of many.
 
@@ -139,8 +128,11 @@ class Artn:
             minimum: (..., atoms, 3), Å, starting positions; atoms may be fewer than the capacity.
             push: (..., atoms, 3), random direction; its length does not matter.
             goal: what to find.
+            atoms: (rows,), how many of the atoms each row has, where the rest is padding.
         """
         self._clear(row, minimum, goal)
+        if atoms is not None:
+            self._atoms[row] = atoms
         length = 3 * minimum.shape[-2]
         self.push[row, :length] = normalized(push.flatten(-2))
         self.direction[row] = self.mode[row] = self.push[row]
@@ -182,14 +174,13 @@ class Artn:
         Args:
             row: the row.
             minimum: (atoms, 3), Å, the start, which tells which side is ahead.
-            saddle: (atoms, 3), Å, relative to whose energy the forces' energies are.
+            saddle: (atoms, 3), Å.
             mode: (atoms, 3), lowest eigenvector.
         """
         self._clear(row, minimum, Goal.SIDES)
         length = saddle.numel()
         self.saddle[row, :length] = saddle.reshape(-1)
         self.mode[row, :length] = mode.reshape(-1)
-        self.barrier[row] = 0.0
         self._find_sides(torch.tensor([row], device=self.phase.device))
 
     def admit_minimum(self, row: int, guess: Tensor) -> None:
@@ -210,12 +201,11 @@ class Artn:
         self.ahead_energy[row] = self.behind_energy[row] = float("nan")
         for count in (self.evaluations, self.saddle_evaluations, self.lanczos_evaluations):
             count[row] = 0
-        for count in (self.second_evaluations, self._descent_start, self._steps, self._asides):
-            count[row] = 0
+        self.second_evaluations[row] = self._descent_start[row] = self._steps[row] = 0
         self._valley_step[row] = self.protocol.valley_step
         self._climbs[row] = False
         self._goal[row], self._limit[row] = int(goal), self.protocol.saddle_evaluations
-        self._length[row] = length
+        self._atoms[row] = minimum.shape[-2]
 
     def active(self) -> Tensor:
         """Rows whose searches want a force at `trial`."""
@@ -234,19 +224,24 @@ class Artn:
         finite = torch.isfinite(energy) & torch.isfinite(force).all(-1)
         good = finite & inside
         if not good.all():
-            self._give_up(rows[~finite], Status.FAILED)
-            self._give_up(rows[finite & ~inside], Status.LEFT_REGION)
+            descends = self._descends(rows)
+            lost = rows[~good & descends]
+            self._end_side(lost, energy.new_full((len(lost),), torch.nan))
+            self._fail(rows[~finite & ~descends], Status.FAILED)
+            self._fail(rows[finite & ~inside & ~descends], Status.LEFT_REGION)
             rows, energy, force = rows[good], energy[good], force[good]
-        phase = self.phase[rows]
-        for chosen, step in (
-            (phase <= Phase.CLIMBING, self._relax),
-            (phase >= Phase.FORWARD, self._descend),
-            (phase == Phase.LANCZOS, self._diagonalize),
-            (phase == Phase.SECOND, self._look_second),
-            (phase == Phase.ASIDE, self._step_aside),
-        ):
+        for chosen, step in self._moves(self.phase[rows]):
             if chosen.any():
                 step(rows[chosen], energy[chosen], force[chosen])
+
+    def _moves(self, phase: Tensor) -> Iterator[tuple[Tensor, Callable[..., None]]]:
+        """Which searches (mask) make which move."""
+        yield phase <= Phase.CLIMBING, self._relax
+        yield phase == Phase.LANCZOS, self._diagonalize
+        yield (phase == Phase.FORWARD) | (phase == Phase.BACKWARD), self._descend
+
+    def _descends(self, rows: Tensor) -> Tensor:
+        return (self.phase[rows] == Phase.FORWARD) | (self.phase[rows] == Phase.BACKWARD)
 
     def _relax(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
         """A step perpendicular to push or eigenvector; then Lanczos, when there were enough."""
@@ -308,11 +303,8 @@ class Artn:
         found = climbs & (curvature < 0.0) & (largest < p.force_tolerance)
         used = self.evaluations[rows] - self.second_evaluations[rows]
         spent = ~found & (used >= self._limit[rows])
-        if self._second is None:
-            self._found(rows[found])
-        else:
-            self._start_second(rows[found])
-        self._give_up(rows[spent], Status.NOT_CONVERGED)
+        self._found(rows[found])
+        self._fail(rows[spent], Status.NOT_CONVERGED)
         going = ~found & ~spent
         self._climb(rows[going & climbs], eigenvector[going & climbs])
         self._push(rows[going & ~climbs])
@@ -374,109 +366,6 @@ class Artn:
         self._steps[rows] += 1
 
     @for_some
-    def _start_second(self, rows: Tensor) -> None:
-        """Begin with the eigenvector and a random motion, most of it where atoms have moved."""
-        moved = self.position[rows] - self.minimum[rows]
-        length = moved.unflatten(-1, (-1, 3)).norm(dim=-1, keepdim=True)
-        random = ((length + 1e-3) * self._any_direction).flatten(-2)
-        padding = torch.arange(random.shape[-1], device=rows.device) >= self._length[rows, None]
-        random = self._at_rest(random.masked_fill(padding, 0.0))
-        self._second.start(rows, self._at_rest(self.mode[rows]) + normalized(random))
-        self._try_second(rows)
-        self.phase[rows] = int(Phase.SECOND)
-
-    @for_some
-    def _try_second(self, rows: Tensor) -> None:
-        step = self.protocol.second_step * self._second.newest(rows)
-        self.trial[rows] = self.position[rows] + step
-
-    def _at_rest(self, vector: Tensor) -> Tensor:
-        """Vectors without the motion of everything together, whose eigenvalue is zero."""
-        if self._bound:
-            return vector
-        vector = vector.unflatten(-1, (-1, 3))
-        drift = total(vector.transpose(-1, -2)).unsqueeze(-2) / vector.shape[-2]
-        return (vector - drift).flatten(-2)
-
-    def _look_second(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
-        """One more of these Lanczos vectors; at the end a saddle is found, or a way down."""
-        p = self.protocol
-        self.second_evaluations[rows] += 1
-        product = self._at_rest((self.force[rows] - force) / p.second_step)
-        before = self._second.eigenvalue[rows]
-        limit = torch.where(before > p.second_clear, p.second_vectors, 2 * p.second_vectors)
-        # One that is negative has been proved; its vector need not be known to the last digit.
-        proven = torch.where(before < p.second_negative, 0.1 * before.abs(), 0.0)
-        many = self._second.count[rows] >= p.second_vectors
-        resolution = torch.where(many, proven.clamp(min=p.second_resolution), proven)
-        done, value, vector = self._second.extend(rows, product, limit, resolution)
-        self._try_second(rows[~done])
-        rows, value, vector = rows[done], value[done], vector[done]
-        self.curvature[rows], self.second_curvature[rows] = value.unbind(1)
-        self.mode[rows] = vector[:, 0]
-        negative, asides = value[:, 1] < p.second_negative, self._asides[rows]
-        leaves = negative & (asides < p.asides)
-        fails = negative & ~leaves & (asides > 0)
-        self._found(rows[~leaves & ~fails])
-        self._leave(rows[leaves], vector[leaves, 1])
-        self._give_up(rows[fails], Status.NOT_CONVERGED)
-
-    @for_some
-    def _leave(self, rows: Tensor, vector: Tensor) -> None:
-        """The first step along the second mode, to the side to which the force points."""
-        first = rows[self._asides[rows] == 0]
-        for kept, now in zip(self._first, (self.position, self.force, self.mode), strict=True):
-            kept[first] = now[first]
-        numbers = (self.energy, self.curvature, self.second_curvature)
-        for kept, now in zip(self._first_numbers, numbers, strict=True):
-            kept[first] = now[first]
-        slope = dot(self.force[rows], vector)
-        side = torch.where(slope < 0.0, -1.0, 1.0)
-        self.direction[rows] = side.unsqueeze(-1) * vector
-        self._slope[rows], self._aside[rows] = slope.abs(), 0.0
-        self._asides[rows] += 1
-        used = self.evaluations[rows] - self.second_evaluations[rows]
-        enough = used + self.protocol.aside_evaluations
-        self._limit[rows] = torch.minimum(self._limit[rows], enough)
-        self.trial[rows] = self.position[rows] + self.protocol.aside_step * self.direction[rows]
-        self.phase[rows] = int(Phase.ASIDE)
-
-    @for_some
-    def _give_up(self, rows: Tensor, status: Status) -> None:
-        """End without a saddle, or at the first place with two negative eigenvalues."""
-        back = (self._asides[rows] > 0) & torch.isnan(self.barrier[rows])
-        self._finish(rows[~back], status)
-        rows = rows[back]
-        if not len(rows):
-            return
-        for kept, now in zip(self._first, (self.position, self.force, self.mode), strict=True):
-            now[rows] = kept[rows]
-        numbers = (self.energy, self.curvature, self.second_curvature)
-        for kept, now in zip(self._first_numbers, numbers, strict=True):
-            now[rows] = kept[rows]
-        self._found(rows)
-
-    def _step_aside(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
-        """Twice as far, until the slope leads back; then the climb goes on from its lowest point.
-
-        `trial` is ahead of the last point that led down, which lies `_aside` from `position`.
-        """
-        p = self.protocol
-        before, slope = self._slope[rows], dot(force, self.direction[rows])
-        behind = self._aside[rows]
-        ahead = torch.where(behind > 0.0, 2.0 * behind, p.aside_step)
-        down = (slope > 0.0) & (ahead < p.largest_aside)
-        on, ends = rows[down], rows[~down]
-        self._slope[on], self._aside[on] = slope[down], ahead[down]
-        further = 2.0 * ahead[down].unsqueeze(-1) * self.direction[on]
-        self.trial[on] = self.position[on] + further
-        share = (before / (before - slope)).clamp(0.0, 1.0)
-        way = torch.where(slope > 0.0, ahead, behind + share * (ahead - behind))[~down]
-        move = way.unsqueeze(-1) * self.direction[ends]
-        self.direction[ends] = self.mode[ends]
-        self._step(ends, move, Phase.CLIMBING)
-
-    @for_some
     def _found(self, rows: Tensor) -> None:
         """Keep the saddle and start down its far side, where that is asked for."""
         self.saddle[rows] = self.position[rows]
@@ -493,13 +382,19 @@ class Artn:
         outward = dot(self.saddle[rows] - self.minimum[rows], eigenvector)
         away = torch.where(outward < 0, -1.0, 1.0).unsqueeze(-1) * eigenvector
         self.direction[rows] = away
-        self._step_off(rows, 1.0, Phase.FORWARD)
+        self._step_off(rows, Phase.FORWARD)
 
     @for_some
-    def _step_off(self, rows: Tensor, side: float, phase: Phase) -> None:
-        self.position[rows] = self.saddle[rows]
+    def _step_off(self, rows: Tensor, phase: Phase) -> None:
         self._descent_start[rows] = self.evaluations[rows]
-        self._step(rows, side * self.protocol.departure * self.direction[rows], phase)
+        self._aside[rows] = self.protocol.departure
+        self._leave_saddle(rows, phase)
+
+    @for_some
+    def _leave_saddle(self, rows: Tensor, phase: Phase) -> None:
+        side = self._aside[rows] if phase == Phase.FORWARD else -self._aside[rows]
+        self.position[rows] = self.saddle[rows]
+        self._step(rows, side.unsqueeze(-1) * self.direction[rows], phase)
 
     def _descend(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
         """A relaxation step towards a minimum; at the end of one side the other side.
@@ -507,31 +402,37 @@ class Artn:
         A minimum that is not reached within the allowed force calls has no energy.
         """
         p = self.protocol
-        used = self.evaluations[rows] - self._descent_start[rows]
         relaxed = self._largest(force) < p.minimum_tolerance
-        done = relaxed | (used >= p.minimum_evaluations)
-        self._relax_all(rows[~done], force[~done])
-        energy = torch.where(relaxed, energy, float("nan"))
+        # Beside a soft saddle forces are small as well: the first step was too short.
+        beside = (self._goal[rows] == Goal.SIDES) & (self._steps[rows] == 0)
+        beside &= relaxed & (self._aside[rows] < p.largest_aside)
+        self._aside[rows[beside]] *= 2.0
+        for phase in (Phase.FORWARD, Phase.BACKWARD):
+            self._leave_saddle(rows[beside & (self.phase[rows] == phase)], phase)
+        used = self.evaluations[rows] - self._descent_start[rows]
+        done = (relaxed & ~beside) | (used >= p.minimum_evaluations)
+        self._relax_all(rows[~done & ~beside], force[~done & ~beside])
+        self._end_side(rows[done], torch.where(relaxed, energy, torch.nan)[done])
+
+    @for_some
+    def _end_side(self, rows: Tensor, energy: Tensor) -> None:
+        """Keep where a relaxation has led, and go on to the other side if there is one."""
         ahead = self.phase[rows] == Phase.FORWARD
-        first, second = done & ahead, done & ~ahead
-        self.ahead[rows[first]], self.ahead_energy[rows[first]] = (
-            self.position[rows[first]],
-            energy[first],
-        )
-        self.behind[rows[second]], self.behind_energy[rows[second]] = (
-            self.position[rows[second]],
-            energy[second],
-        )
-        goes_on = first & (self._goal[rows] == Goal.SIDES)
-        self._step_off(rows[goes_on], -1.0, Phase.BACKWARD)
-        self._finish(rows[done & ~goes_on], Status.CONVERGED)
+        first, second = rows[ahead], rows[~ahead]
+        self.ahead[first], self.ahead_energy[first] = self.position[first], energy[ahead]
+        self.behind[second], self.behind_energy[second] = self.position[second], energy[~ahead]
+        goes_on = ahead & (self._goal[rows] == Goal.SIDES)
+        self._step_off(rows[goes_on], Phase.BACKWARD)
+        self._finish(rows[~goes_on], Status.CONVERGED)
+
+    @for_some
+    def _fail(self, rows: Tensor, status: Status) -> None:
+        """End without a saddle."""
+        self._finish(rows, status)
 
     @for_some
     def _finish(self, rows: Tensor, status: Status) -> None:
-        # A saddle once found stays found, also where one of its sides cannot be relaxed.
-        found = torch.isfinite(self.barrier[rows])
-        self.status[rows] = torch.where(found, int(Status.CONVERGED), int(status))
-        self.phase[rows] = int(Phase.IDLE)
+        self.status[rows], self.phase[rows] = int(status), int(Phase.IDLE)
 
     @staticmethod
     def _largest(vector: Tensor) -> Tensor:

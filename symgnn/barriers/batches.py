@@ -11,7 +11,7 @@ import torch
 from symgnn.barriers.artn import Artn
 from symgnn.barriers.engines import Engine, OpenSearch
 from symgnn.barriers.event import Sides
-from symgnn.barriers.protocol import Protocol, Status
+from symgnn.barriers.protocol import Status
 
 Task = TypeVar("Task")
 
@@ -40,7 +40,7 @@ class Ended:
 
     @property
     def to_saddle(self) -> int:
-        """Force calls on the way to the saddle, or of all where there is none."""
+        """Force calls on the way to the saddle or until it was given up, no looks aside."""
         last = self.saddle_evaluations if self.status == Status.CONVERGED else self.evaluations
         return last - self.second_evaluations
 
@@ -59,32 +59,20 @@ class Batch:
     """Rows of ARTn and where their forces come from.
 
     Args:
-        protocol: the numbers that define a search.
-        size: rows that advance together.
-        capacity: most atoms of a row.
+        artn: the rows.
         engine: where forces come from.
-        second: whether to look for a second negative eigenvalue.
-        bound: whether frozen atoms hold the free ones.
     """
 
-    def __init__(
-        self,
-        protocol: Protocol,
-        size: int,
-        capacity: int,
-        engine: Engine,
-        *,
-        second: bool = False,
-        bound: bool = True,
-    ):
-        self.artn = Artn(protocol, size, capacity, engine.device, second=second, bound=bound)
-        self._capacity = capacity
-        self._forces = engine.rows(size, capacity)
+    def __init__(self, artn: Artn, engine: Engine):
+        self.artn = artn
+        size, dimension = artn.trial.shape
+        self._capacity = dimension // 3
+        self._forces = engine.rows(size, self._capacity)
         self._free = list(range(size))
-        self._searches: dict[int, OpenSearch] = {}
+        self._atoms: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
-        return len(self._searches)
+        return len(self._atoms)
 
     @property
     def full(self) -> bool:
@@ -94,7 +82,7 @@ class Batch:
     def take(self, search: OpenSearch) -> int:
         """A free row, from now on with this search's forces."""
         row = self._free.pop()
-        self._searches[row] = search
+        self._atoms[row] = search.atoms
         self._forces.take(row, search)
         return row
 
@@ -105,11 +93,15 @@ class Batch:
             padded[: len(vector)] = vector
         return torch.from_numpy(stacked).to(self.artn.trial.device)
 
+    def on_device(self, *vectors: np.ndarray) -> list[torch.Tensor]:
+        """Vectors (free, 3) of one row where its state lives."""
+        return [torch.from_numpy(vector).to(self.artn.trial.device) for vector in vectors]
+
     def round(self) -> list[tuple[int, Ended]]:
         """One force call for each row that is under way; returns the rows that ended."""
         rows = self.artn.active()
         self.artn.receive(rows, *self._forces.of(rows, self.artn.trial))
-        ended = sorted(set(self._searches) - set(self.artn.active().tolist()))
+        ended = sorted(set(self._atoms) - set(self.artn.active().tolist()))
         return list(zip(ended, self._read(ended), strict=True)) if ended else []
 
     def _read(self, rows: list[int]) -> Iterator[Ended]:
@@ -118,13 +110,13 @@ class Batch:
         vectors = [getattr(self.artn, name)[chosen].cpu().numpy() for name in VECTORS]
         numbers = [getattr(self.artn, name)[chosen].tolist() for name in NUMBERS]
         for k, row in enumerate(rows):
-            atoms = self._searches[row].atoms
+            atoms = self._atoms[row]
             parts = (vector[k, : 3 * len(atoms)].reshape(-1, 3).copy() for vector in vectors)
             yield Ended(atoms, *parts, *(number[k] for number in numbers))
 
     def leave(self, row: int) -> None:
         """Make a row free again."""
-        del self._searches[row]
+        del self._atoms[row]
         self._forces.leave(row)
         self._free.append(row)
 

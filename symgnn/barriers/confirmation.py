@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ase import Atoms
 
+from symgnn.barriers.artn import Artn
 from symgnn.barriers.batches import Batch, Ended, places
-from symgnn.barriers.engines import Engine, OpenSearch
+from symgnn.barriers.engines import Engine, OpenSearch, first_order
 from symgnn.barriers.event import Event, Sides, furthest, motion, without_saddle
+from symgnn.barriers.first_order import FirstOrderArtn
 from symgnn.barriers.protocol import Protocol, Status
 
 CHECK_EVALUATIONS = 1000  # most force calls of a larger system to find a saddle again, or a minimum
@@ -31,18 +33,41 @@ class Unconfirmed:
 
 
 @dataclass
-class _Descent:
+class Descent:
     """The two sides of a confirmed saddle, ahead of it and behind."""
 
     one: Unconfirmed
     energies: np.ndarray  # (2,), eV, from the start; NaN where a side was not relaxed
     ways: np.ndarray  # (2, atoms, 3), Å, from the start
     evaluations: int
+    settled: np.ndarray  # (2,), whether a side was relaxed with all atoms free
 
-    @property
-    def near(self) -> int:
-        """The side that is nearer to the start; the other one is 1 - near."""
-        return int(furthest(self.ways[1]) < furthest(self.ways[0]))
+    def unsettled(self, same_minimum: float) -> int | None:
+        """Which side is to be relaxed with all atoms free, if any.
+
+        A side that frozen surroundings let come as near to the start as equal minima are is the
+        start; one that they keep at twice that distance is another minimum. Where neither is the
+        start, what they lead to is not followed further.
+        """
+        if not np.isfinite(self.energies).all():
+            return None
+        distances = [furthest(way) for way in self.ways]
+        near = int(np.argmin(distances))
+        if not self.settled[near]:
+            if distances[near] >= ELSEWHERE * same_minimum:
+                return None
+            if distances[near] >= same_minimum:
+                return near
+            self.energies[near], self.ways[near], self.settled[near] = 0.0, 0.0, True
+        elif distances[near] >= same_minimum:
+            return None
+        return None if self.settled[1 - near] else 1 - near
+
+    def settle(self, side: int, ended: Ended) -> None:
+        """Take in what a side became with all atoms free."""
+        self.energies[side], self.settled[side] = ended.ahead_energy, True
+        self.ways[side] += ended.ahead - ended.minimum
+        self.evaluations += ended.evaluations
 
 
 class Confirmation:
@@ -63,18 +88,17 @@ class Confirmation:
             minimum_evaluations=CHECK_EVALUATIONS,
             force_tolerance=min(protocol.force_tolerance, protocol.full_tolerance),
         )
-        last = len(engine.confirming) - 1
-        self.batches = [
-            Batch(
-                strict,
-                engine.confirming_rows(free),
-                free,
-                engine,
-                second=step in (0, last),  # most places with two are left where that costs least
-                bound=free < len(atoms),
+        self.batches = []
+        for step, free in enumerate(engine.confirming):
+            size = strict, engine.confirming_rows(free), free, engine.device
+            whole = step == len(engine.confirming) - 1
+            descends = whole or step == engine.descending
+            rows = (
+                FirstOrderArtn(*size, bound=not whole, descends=descends)
+                if first_order(step, len(engine.confirming))
+                else Artn(*size, descends=descends)
             )
-            for step, free in enumerate(engine.confirming)
-        ]
+            self.batches.append(Batch(rows, engine))
 
     def __call__(
         self,
@@ -116,7 +140,7 @@ class Confirmation:
             larger = self._engine.open_larger(one.event.atom, step)
             row = batch.take(larger)
             start, mode = self._spread(one, larger)
-            vectors = batch.stack([larger.position, larger.position + start, mode])
+            vectors = batch.on_device(larger.position, larger.position + start, mode)
             batch.artn.admit_saddle(row, *vectors, again=one.again)
             return row
 
@@ -165,7 +189,7 @@ class Confirmation:
 
     def _relax_sides(
         self, found: list[Unconfirmed], between: Callable[[], None], stop: Callable[[], bool]
-    ) -> Iterator[_Descent]:
+    ) -> Iterator[Descent]:
         """Relax both sides of saddles of the full system.
 
         Most of the way down is made in a region around the target, whose surroundings stay as they
@@ -179,8 +203,8 @@ class Confirmation:
             row = batch.take(search)
             way = one.saddle[search.atoms]
             start = search.position if whole else search.position - way
-            vectors = [start, start + way, one.mode[search.atoms]]
-            batch.artn.admit_sides(row, *batch.stack(vectors))
+            vectors = batch.on_device(start, start + way, one.mode[search.atoms])
+            batch.artn.admit_sides(row, *vectors)
             return row
 
         descents = []
@@ -190,54 +214,41 @@ class Confirmation:
             energies = np.array([ended.ahead_energy, ended.behind_energy])
             if not whole:
                 energies += one.event.barrier  # they are relative to the saddle's
-            descents.append(_Descent(one, energies, self._at_rest(ways), ended.evaluations))
+            settled = np.full(2, whole)
+            ways = self._at_rest(ways)
+            descents.append(Descent(one, energies, ways, ended.evaluations, settled))
         yield from descents if whole else self._relax_minima(descents, between, stop)
 
     def _relax_minima(
-        self, descents: list[_Descent], between: Callable[[], None], stop: Callable[[], bool]
-    ) -> Iterator[_Descent]:
+        self, descents: list[Descent], between: Callable[[], None], stop: Callable[[], bool]
+    ) -> Iterator[Descent]:
         """Find out which sides are the start, and relax the other ones with all atoms free."""
         batch, last = self.batches[-1], len(self.batches) - 1
-        waiting: deque[tuple[_Descent, int]] = deque()
+        waiting: deque[tuple[Descent, int]] = deque()
+
+        def begin(task: tuple[Descent, int]) -> int:
+            descent, side = task
+            search = self._engine.open_larger(descent.one.event.atom, last)
+            row = batch.take(search)
+            (guess,) = batch.on_device(search.position + descent.ways[side])
+            batch.artn.admit_minimum(row, guess)
+            return row
+
         for descent in descents:
-            side = self._next(descent)
+            side = descent.unsettled(self._same_minimum)
+            if side is None:
+                yield descent
+            else:
+                waiting.append((descent, side))
+        for (descent, side), ended in batch.follow(waiting, begin, between, stop):
+            descent.settle(side, ended)
+            side = descent.unsettled(self._same_minimum)
             if side is None:
                 yield descent
             else:
                 waiting.append((descent, side))
 
-        def begin(task: tuple[_Descent, int]) -> int:
-            descent, side = task
-            search = self._engine.open_larger(descent.one.event.atom, last)
-            row = batch.take(search)
-            (guess,) = batch.stack([search.position + descent.ways[side]])
-            batch.artn.admit_minimum(row, guess)
-            return row
-
-        for (descent, side), ended in batch.follow(waiting, begin, between, stop):
-            descent.energies[side] = ended.ahead_energy
-            descent.ways[side] += ended.ahead - ended.minimum
-            descent.evaluations += ended.evaluations
-            if side == descent.near and self._next(descent) == 1 - side:
-                waiting.append((descent, 1 - side))
-            else:
-                yield descent
-
-    def _next(self, descent: _Descent) -> int | None:
-        """Which side is to be relaxed with all atoms free; none where the start is neither.
-
-        A near one that is the start becomes it exactly.
-        """
-        near, bound = descent.near, self._same_minimum
-        if not np.isfinite(descent.energies).all():
-            return None
-        distance = furthest(descent.ways[near])
-        if distance < bound:
-            descent.energies[near], descent.ways[near] = 0.0, 0.0
-            return 1 - near
-        return near if distance < ELSEWHERE * bound else None
-
-    def _event(self, descent: _Descent) -> Event:
+    def _event(self, descent: Descent) -> Event:
         """The event of a saddle with what became of its sides."""
         one, event = descent.one, descent.one.event
         sides = Sides.of(event.barrier, descent.energies, descent.ways, self._same_minimum)

@@ -6,7 +6,6 @@ import numpy as np
 from ase import Atoms
 from numba import njit
 
-from symgnn import neighbors
 from symgnn.barriers.eam_kernel import (
     Owners,
     Scratch,
@@ -20,6 +19,7 @@ from symgnn.barriers.eam_kernel import (
 from symgnn.barriers.pairs import PairList, furthest
 from symgnn.barriers.regions import Region
 from symgnn.barriers.tables import PackedTables
+from symgnn.neighbors import linked_cells, most_near, near_atoms
 
 
 class Workspace:
@@ -138,30 +138,29 @@ class RegionForces:
 
 
 @njit(cache=True, error_model="numpy")
-def _sum_densities(source, target, distance, species, step, table, density):
-    for k in range(len(source)):
-        c = table[species[source[k]], species[target[k]]]
-        m = min(int(distance[k] / step), len(c) - 2)
-        p = distance[k] / step - m
-        rise = c[m + 1, 0] - c[m, 0]
-        c2 = 3.0 * rise - 2.0 * c[m, 1] - c[m + 1, 1]
-        c3 = c[m, 1] + c[m + 1, 1] - 2.0 * rise
-        density[source[k]] += c[m, 0] + p * (c[m, 1] + p * (c2 + p * c3))
+def _sum_densities(places, reach, most, species, step, table, density):
+    who, where = np.empty(most, np.int64), np.empty((most, 3))
+    for place in range(len(density)):
+        count = near_atoms(place, places, reach, who, where)
+        i, total = who[0], 0.0
+        for k in range(1, count):
+            x, y, z = where[k]
+            distance = np.sqrt(x * x + y * y + z * z)
+            c = table[species[i], species[who[k]]]
+            m = min(int(distance / step), len(c) - 2)
+            p = distance / step - m
+            rise = c[m + 1, 0] - c[m, 0]
+            c2 = 3.0 * rise - 2.0 * c[m, 1] - c[m + 1, 1]
+            c3 = c[m, 1] + c[m + 1, 1] - 2.0 * rise
+            total += c[m, 0] + p * (c[m, 1] + p * (c2 + p * c3))
+        density[i] = total
 
 
 def structure_densities(atoms: Atoms, species: np.ndarray, tables: PackedTables) -> np.ndarray:
     """Electron density at every atom of a periodic structure, (atoms,)."""
     density, reach = np.zeros(len(atoms)), tables.density_reach.max()
-    if not reach > 0.0:
-        return density
-    found = neighbors.pairs(atoms.positions, atoms.cell.array, reach)
-    _sum_densities(
-        found.source,
-        found.target,
-        np.linalg.norm(found.vector, axis=1),
-        species,
-        tables.distance_step,
-        tables.pair,
-        density,
-    )
+    if reach > 0.0:
+        places = linked_cells(atoms.positions, atoms.cell.array, reach, finer=2)
+        most = most_near(places, reach)
+        _sum_densities(places, reach, most, species, tables.distance_step, tables.pair, density)
     return density

@@ -25,9 +25,17 @@ LARGEST = 25.0
 WORTH_IT = 1.2  # least ratio of the radii of two regions of which both are used
 PREPARED = 4  # regions kept for the next searches at the same atom
 CANDIDATE_SKIN = 2.0  # Å, beyond the pairs of a list, of the candidates for them
-WHOLE_CANDIDATE_SKIN = 5.0  # Å, where they are found once for all searches
+LARGER_CANDIDATE_SKIN = 5.0  # Å, where saddles are confirmed, at some distance from the start
 CHECK_BATCH = 8  # saddles confirmed together
 CHECK_ATOMS = 40_000  # of all of them, which bounds the memory to some 200 MB
+
+
+def first_order(step: int, systems: int) -> bool:
+    """Whether second negative eigenvalues are looked for in one of the larger systems.
+
+    In the first one, as most places with two are left there at little cost, and in the last.
+    """
+    return step in (0, systems - 1)
 
 
 class OpenSearch(Interface):
@@ -227,7 +235,7 @@ class EamRegions:
         return whole(self._atoms, **self._of_structure)
 
     def _candidate_skin(self, capacity: int) -> float:
-        return CANDIDATE_SKIN if capacity < len(self._atoms) else WHOLE_CANDIDATE_SKIN
+        return CANDIDATE_SKIN if capacity == self.capacity else LARGER_CANDIDATE_SKIN
 
     def _prepare(self, region: Region, capacity: int) -> object:
         """What the searches in a region share; `capacity` is that of their batch."""

@@ -76,6 +76,7 @@ class LanczosBatch:
         """Begin at `vector` (rows, dimension)."""
         self.basis[rows, 0] = normalized(vector)
         self.count[rows] = 0
+        self.eigenvalue[rows] = torch.inf
 
     def newest(self, rows: Tensor) -> Tensor:
         """The vectors along which forces are wanted next, (rows, dimension)."""

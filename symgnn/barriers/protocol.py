@@ -40,16 +40,16 @@ class Protocol:
     lanczos_resolution: float = 0.02  # eV/Å², change that is small enough while climbing
     lanczos_step: float = 0.005  # Å
     # Lanczos vectors in search of a second negative eigenvalue: so many, and up to twice as many
-    # where it is not clearly positive then, until it stands.
+    # until another one changes it by less than this share of it, or by this much.
     second_vectors: int = 64
-    second_clear: float = 0.02  # eV/Å²
-    second_resolution: float = 3e-4  # eV/Å², change by another vector at which it stands
+    second_tolerance: float = 0.03
+    second_resolution: float = 3e-4  # eV/Å²
     second_negative: float = -0.002  # eV/Å², a second eigenvalue below which this is no saddle
     second_step: float = 1e-3  # Å, of these Lanczos iterations
     aside_step: float = 0.2  # Å, first step along the second mode, doubled until it leads uphill
     largest_aside: float = 1.6  # Å, where the doubling ends in any case
     asides: int = 3  # times that a search leaves a place with two negative eigenvalues
-    aside_evaluations: int = 300  # most force calls from there to a saddle
+    aside_evaluations: int = 300  # most force calls from the first such place to a saddle
     saddle_evaluations: int = 1500  # most force calls on the way to a saddle
     minimum_tolerance: float = 0.005  # eV/Å, force at the two minima
     minimum_evaluations: int = 400  # most force calls to each minimum

@@ -8,7 +8,7 @@ import torch
 from ase import Atoms
 from ase.geometry import find_mic
 
-from symgnn.barriers.artn import Goal
+from symgnn.barriers.artn import Artn, Goal
 from symgnn.barriers.batches import Batch, Ended
 from symgnn.barriers.confirmation import Confirmation, Unconfirmed
 from symgnn.barriers.engines import Engine, OpenSearch
@@ -39,7 +39,8 @@ class Searches:
     ):
         self._atoms, self._engine, self._protocol, self._seed = atoms, engine, protocol, seed
         self._structure = structure_hash(atoms)
-        self.searching = Batch(protocol, engine.batch, engine.capacity, engine)
+        rows = Artn(protocol, engine.batch, engine.capacity, engine.device, descends=not check)
+        self.searching = Batch(rows, engine)
         self.confirm = Confirmation(atoms, engine, protocol) if check else None
         self._tasks: dict[int, tuple[int, int]] = {}
 
@@ -87,7 +88,9 @@ class Searches:
         if rows:
             chosen = torch.tensor(rows, device=batch.artn.trial.device)
             goal = Goal.SADDLE if self.confirm else Goal.SIDES
-            batch.artn.admit(chosen, batch.stack(minima), batch.stack(pushes), goal=goal)
+            atoms = torch.tensor([len(minimum) for minimum in minima], device=chosen.device)
+            vectors = batch.stack(minima), batch.stack(pushes)
+            batch.artn.admit(chosen, *vectors, goal=goal, atoms=atoms)
 
     def _push(self, forces: OpenSearch, atom: int, search: int) -> np.ndarray:
         """Gaussian displacements of the target and its neighbours, nearest first."""

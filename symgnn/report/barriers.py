@@ -6,6 +6,7 @@ import numpy as np
 
 from symgnn import fields
 from symgnn.barriers.events import SINGLE
+from symgnn.barriers.protocol import Protocol
 from symgnn.report.barrier_figures import (
     barrier_figure,
     cost_figure,
@@ -112,10 +113,11 @@ def _index_and_sides(events: Sequence[Events]) -> str:
     asked = np.isfinite(second)
     if not asked.any():
         return ""
+    single = second[asked] >= Protocol().second_negative
     return (
         f" A second eigenvalue was looked for and both sides relaxed in {calls[asked].mean():.0f} "
-        f"further force evaluations: {share(int((second[asked] > 0).sum()), int(asked.sum()))} of "
-        "the saddles have no second negative one, and "
+        f"further force evaluations: {share(int(single.sum()), len(single))} of "
+        "the saddles have no second negative one that was found, and "
         f"{share(int((connected[asked] == 1).sum()), int(asked.sum()))} have the glass as one of "
         "their two minima."
     )

@@ -37,7 +37,6 @@ UNITS = {  # of settings that have one; named as in the commands
     "relaxation_step": "Å²/eV",
     "restart_interval": "steps",
     "same_minimum": "Å",
-    "second_clear": "eV/Å²",
     "second_negative": "eV/Å²",
     "second_resolution": "eV/Å²",
     "second_step": "Å",

@@ -13,6 +13,7 @@ import torch
 
 from symgnn.barriers.artn import Artn, Phase
 from symgnn.barriers.event import Sides
+from symgnn.barriers.first_order import FirstOrderArtn
 from symgnn.barriers.protocol import Protocol, Status
 
 A, B, C = 1.0, 1.7, 4.0  # eV, eV, eV/Å²
@@ -162,7 +163,7 @@ def test_a_place_with_two_negative_eigenvalues_is_left(stays: bool, softer: bool
         far = abs(position[3] - position[0] - np.pi) > 0.5
         return energy, force * (np.nan if far and stays else 1.0)
 
-    artn = Artn(replace(PROTOCOL, lanczos_vectors=9), size=1, capacity=3, second=True, bound=False)
+    artn = FirstOrderArtn(replace(PROTOCOL, lanczos_vectors=9), size=1, capacity=3, bound=False)
     top, mode = torch.zeros(3, 3).double(), torch.zeros(3, 3).double()
     top[1, :2] = torch.tensor([np.pi + 1e-6, np.pi]).double()
     mode[1, 0 if softer else 1] = 1.0
@@ -185,6 +186,81 @@ def test_a_place_with_two_negative_eigenvalues_is_left(stays: bool, softer: bool
         assert round(x) in (0, 2)
         assert artn.barrier[0] == pytest.approx(2 * B, abs=1e-6)
         assert artn.second_curvature[0] > 0.5
+
+
+def test_padding_is_no_part_of_a_search() -> None:
+    """Rows of fewer atoms than there is room for find the same second eigenvalue, and stay at 0."""
+    for capacity in (2, 5):
+        artn = FirstOrderArtn(replace(PROTOCOL, lanczos_vectors=6), 1, capacity, bound=True)
+        place, mode = torch.zeros(2, 3).double(), torch.zeros(2, 3).double()
+        place[0, 0], mode[0, 0] = np.pi + 0.1, 1.0
+        artn.admit_saddle(0, torch.zeros(2, 3).double(), place, mode)
+        while len(rows := artn.active()):
+            trial = artn.trial[0].numpy()
+            assert not trial[6:].any()
+            energy, force = surface(trial[:3])  # and a spring that holds the second atom
+            energy += 0.5 * C * trial[3:6] @ trial[3:6]
+            force = np.concatenate([force, -C * trial[3:6], np.zeros(3 * capacity - 6)])
+            energy = torch.tensor([energy]).double()
+            artn.receive(rows, energy, torch.tensor(force)[None], torch.tensor([True]))
+        assert artn.status[0] == Status.CONVERGED
+        assert artn.second_curvature[0] == pytest.approx(B, abs=1e-3)
+        assert not artn.mode[0, 6:].any()
+        assert not artn.saddle[0, 6:].any()
+
+
+def test_a_search_leaves_so_many_places_and_returns_to_the_first() -> None:
+    """Where each place that it comes to has two negative eigenvalues again."""
+    protocol = replace(PROTOCOL, lanczos_vectors=9, second_negative=10.0, asides=2)
+    artn = FirstOrderArtn(protocol, size=1, capacity=3, bound=False)
+    place, mode = torch.zeros(3, 3).double(), torch.zeros(3, 3).double()
+    place[1, 0], mode[1, 0] = np.pi, 1.0
+    artn.admit_saddle(0, torch.zeros(3, 3).double(), place, mode)
+    follow(artn, 0.0, three_atoms)
+    assert artn.status[0] == Status.CONVERGED
+    assert artn._asides[0] == 2
+    assert artn.barrier[0] == pytest.approx(2 * A, abs=1e-7)
+    np.testing.assert_allclose(artn.saddle[0].numpy(), place.flatten().numpy(), atol=1e-4)
+
+
+def test_a_side_that_is_lost_leaves_the_other_one() -> None:
+    """Its energy is no number, and its place is where it was lost."""
+
+    def torn(position: np.ndarray) -> tuple[float, np.ndarray]:
+        energy, force = surface(position)
+        return energy, force * (np.nan if position[0] > np.pi + 0.5 else 1.0)
+
+    artn = Artn(PROTOCOL, size=2, capacity=1)
+    saddle, mode = torch.tensor([[np.pi, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+    artn.admit_sides(0, torch.zeros(1, 3).double(), saddle.double(), mode.double())
+    artn.admit_minimum(1, torch.tensor([[4.0, 0.0, 0.0]]).double())
+    follow(artn, 0.0, torn)
+    assert (artn.phase == Phase.IDLE).all()
+    assert torch.isnan(artn.ahead_energy).all()
+    assert artn.behind_energy[0] == pytest.approx(0.0, abs=1e-7)
+    np.testing.assert_allclose(artn.behind[0], np.zeros(3), atol=1e-3)
+    assert artn.ahead[0, 0] > np.pi
+    assert artn.ahead[1, 0] == 4.0
+    artn.barrier[0] = 2 * A
+    assert not sides_of(artn, 0).connected
+
+
+def test_a_soft_saddle_is_left_by_a_longer_step() -> None:
+    """Where the force beside it is below what a minimum has."""
+    soft = 1e-3
+
+    def scaled(position: np.ndarray) -> tuple[float, np.ndarray]:
+        energy, force = surface(position)
+        return soft * energy, soft * force
+
+    tolerance = soft * np.sin(0.5)  # above the force after the first step of 0.2 Å
+    numbers = {"relaxation_step": 0.2 / soft, "descent_stiffness": soft}
+    artn = Artn(replace(PROTOCOL, minimum_tolerance=tolerance, **numbers), size=1, capacity=1)
+    saddle, mode = torch.tensor([[np.pi, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+    artn.admit_sides(0, torch.zeros(1, 3).double(), saddle.double(), mode.double())
+    follow(artn, 0.0, scaled)
+    np.testing.assert_allclose(artn.ahead[0, 0], 2 * np.pi, atol=0.6)
+    np.testing.assert_allclose(artn.behind[0, 0], 0.0, atol=0.6)
 
 
 def test_a_minimum_that_is_not_reached_has_no_energy() -> None:

@@ -12,7 +12,7 @@ from symgnn import neighbors
 from symgnn.barriers.batched.rows import Kernel, RowSearch, Settings, Space
 from symgnn.barriers.batched.tables import on_device
 from symgnn.barriers.batched.torch_rows import TorchKernel
-from symgnn.barriers.engines import CHECK_BATCH, PREPARED, EamRegions, RowForces
+from symgnn.barriers.engines import CHECK_BATCH, PREPARED, EamRegions, RowForces, first_order
 from symgnn.barriers.protocol import Protocol
 from symgnn.barriers.regions import Region
 from symgnn.errors import InputError
@@ -24,8 +24,9 @@ LARGEST_CHECK = {"cpu": CHECK_BATCH, "cuda": 256}  # saddles confirmed together
 FREE_SHARE = 0.8  # of the free memory, where no bound is given
 CHECK_SHARE = 0.3  # of the memory, for the systems on which saddles are confirmed
 # Of an atom: what ARTn keeps, and the copies of bases and vectors with which it works in a round.
-STATE_BYTES = 8 * 3 * (12 + 8 + 4 * Protocol().lanczos_vectors + 2 + 4 * Protocol().descent_pairs)
-SECOND_BYTES = 8 * 3 * (3 + 8 * Protocol().second_vectors)  # where two eigenpairs are looked for
+STATE_BYTES = 8 * 3 * (12 + 8 + 4 * Protocol().lanczos_vectors)
+DESCENT_BYTES = 8 * 3 * (2 + 4 * Protocol().descent_pairs)  # where sides or minima are relaxed
+SECOND_BYTES = 8 * 3 * (4 + 8 * Protocol().second_vectors)  # where two eigenpairs are looked for
 KEPT = PREPARED + 1  # regions kept for the next searches, and the row in which they are prepared
 GIB = 1 << 30
 
@@ -159,7 +160,7 @@ class BatchedEngine(EamRegions):
             self._settings(PRECISIONS[precision])
         )
         self.plan = make_plan(
-            self._row_bytes(self.capacity),
+            self._row_bytes(self.capacity, descends=not check),
             self._check_bytes() if check else [],
             memory=usable_memory(device) if memory is None else memory * GIB,
             most=min(LARGEST_BATCH[kind], searches or LARGEST_BATCH[kind]),
@@ -200,16 +201,19 @@ class BatchedEngine(EamRegions):
             self._spaces[capacity] = Space(capacity, max(sites), self._candidate_skin(capacity))
         return self._spaces[capacity]
 
-    def _row_bytes(self, capacity: int) -> int:
+    def _row_bytes(self, capacity: int, *, descends: bool) -> int:
         """Of a row, with the state of its search."""
-        return STATE_BYTES * capacity + self._kernel.row_bytes(self._space(capacity))
+        state = STATE_BYTES + DESCENT_BYTES * descends
+        return state * capacity + self._kernel.row_bytes(self._space(capacity))
 
     def _check_bytes(self) -> list[int]:
-        """Of a row of each of the larger systems; two look for a second eigenvalue."""
-        sizes = [self._row_bytes(atoms) for atoms in self.confirming]
-        for step in {0, len(sizes) - 1}:
-            sizes[step] += SECOND_BYTES * self.confirming[step]
-        return sizes
+        """Of a row of each of the larger systems."""
+        last = len(self.confirming) - 1
+        return [
+            self._row_bytes(atoms, descends=step in (self.descending, last))
+            + SECOND_BYTES * atoms * first_order(step, len(self.confirming))
+            for step, atoms in enumerate(self.confirming)
+        ]
 
     def _prepare(self, region: Region, capacity: int) -> object:
         return self._kernel.prepare(region, self._space(capacity))
