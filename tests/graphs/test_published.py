@@ -85,7 +85,7 @@ def test_grouped_split_moves_whole_groups(folder, tmp_path):
     path = tmp_path / "graphs.h5"
     run(folder, "--split", "grouped", "--test", "train6", "--validation", "train0", "-o", path)
     assert splits(path) == {
-        "test0": "train",
+        "test0": "test",
         "train0": "validation",
         "train1": "validation",
         "train2": "train",
