@@ -6,7 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from symgnn.training.metrics import METRICS, coverage, metrics, pearson, root_mean_square_error
+from symgnn.training.metrics import (
+    METRICS,
+    coverage,
+    ensemble_error,
+    errors_of,
+    metrics,
+    pearson,
+    root_mean_square,
+)
 
 COLORS = {"model": "#2f5d8a", "ridge": "#c77f1a", "reference": "#8794a1"}
 
@@ -53,24 +61,19 @@ class Fold:
 def stated_error(fold: Fold, validating: Sequence[Fold]) -> dict[str, np.ndarray]:
     """The error that `symgnn predict` would write for each atom of a fold, (atoms,), eV, by name.
 
-    As in `symgnn.training.prediction.Predictor.error`: the root mean square error of each seed on
-    validation glasses, and the spread of the seeds, added in squares. The folds have no validation
-    glass, so other folds' left-out graphs stand for it, as predicted by models that did not see
-    them.
+    See `symgnn.training.metrics.ensemble_error`. The folds have no validation glass, so other
+    folds' left-out graphs stand for it, as predicted by models that did not see them.
     """
-    seeds = len(next(iter(fold.members.values())))
-    squares = np.mean([_residual(validating, seed) ** 2 for seed in range(seeds)])
-    return {
-        name: np.sqrt(squares + (members.var(0, ddof=1) if seeds > 1 else 0.0 * members[0]))
-        for name, members in fold.members.items()
-    }
-
-
-def _residual(folds: Sequence[Fold], seed: int) -> float:
-    """Root mean square error of one seed over the left-out graphs of some folds, eV."""
-    computed = {name: values for fold in folds for name, values in fold.computed.items()}
-    predicted = {name: all_[seed] for fold in folds for name, all_ in fold.members.items()}
-    return root_mean_square_error(computed, predicted)
+    computed = {name: values for one in validating for name, values in one.computed.items()}
+    seeds = range(len(next(iter(fold.members.values()))))
+    errors = [
+        errors_of(
+            computed,
+            {name: all_[seed] for one in validating for name, all_ in one.members.items()},
+        )
+        for seed in seeds
+    ]
+    return {name: ensemble_error(errors, members) for name, members in fold.members.items()}
 
 
 def share_within(fold: Fold, error: Mapping[str, np.ndarray]) -> dict[str, float]:
@@ -96,7 +99,7 @@ def calibration(folds: Sequence[Fold]) -> list[tuple[str, list[float]]]:
         single = [share_within(fold, stated_error(fold, [other]))["one"] for other in others]
         stated = float(np.concatenate(list(error.values())).mean())
         predicted = {name: fold.predicted(name) for name in fold.computed}
-        made = root_mean_square_error(fold.computed, predicted)
+        made = root_mean_square(errors_of(fold.computed, predicted))
         rows.append(
             (fold.group, [stated, made, within["one"], within["two"], min(single), max(single)])
         )

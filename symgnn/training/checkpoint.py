@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,9 +17,10 @@ from symgnn.graphs.dataset import Dataset
 from symgnn.models.registry import build_model
 from symgnn.provenance import versions
 from symgnn.training.batches import Scaling
+from symgnn.training.metrics import root_mean_square
 
 FORMAT = "symgnn-model"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Trained:
         epoch: the one whose weights these are, chosen on the validation glasses.
         inputs: per-atom inputs: their names, the potential they are computed with and its
             checksum, and the order of the elements; empty for a model of the graph alone.
-        residual: standard deviation of computed minus predicted barriers over the validation
-            glasses, eV, which the label's own noise is part of; NaN without such glasses.
+        errors: (atoms,) float32, computed minus predicted barriers of the labelled validation
+            atoms, eV, which the labels' own noise is part of; empty without such atoms.
     """
 
     model: nn.Module
@@ -57,7 +58,12 @@ class Trained:
     versions: dict[str, str]
     epoch: int
     inputs: dict[str, object] = field(default_factory=dict)
-    residual: float = math.nan
+    errors: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+
+    @property
+    def residual(self) -> float:
+        """Root mean square of `errors`, eV; NaN where there are none."""
+        return root_mean_square(self.errors)
 
 
 def data_summary(dataset: Dataset) -> dict[str, object]:
@@ -109,7 +115,7 @@ def save_checkpoint(path: Path | str, trained: Trained) -> None:
         "versions": json.dumps(trained.versions or versions(), sort_keys=True),
         "epoch": trained.epoch,
         "inputs": json.dumps(trained.inputs, sort_keys=True),
-        "residual": trained.residual,
+        "errors": torch.from_numpy(trained.errors),
     }
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
@@ -150,7 +156,7 @@ def load(path: Path | str) -> Trained:
             versions=json.loads(content["versions"]),
             epoch=content["epoch"],
             inputs=json.loads(content["inputs"]),
-            residual=float(content["residual"]),
+            errors=content["errors"].numpy(),
         )
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

@@ -34,7 +34,7 @@ def train(
         "symgnn",
         help="symgnn, response (our best; needs graphs with both --inputs), density, "
         "edge_length, no_symmetrization, augmentation, schnet, egnn, equivariant (needs e3nn), "
-        "gcn, gcn_edges, mlp, or ridge (needs --inputs invariants).",
+        "gcn, gcn_edges, mlp, or ridge (needs --inputs invariants_by_element).",
     ),
     seed: int = typer.Option(
         0, min=0, max=2**31 - 1, help="Of the start, the order of the glasses and the samples."

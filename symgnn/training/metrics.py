@@ -1,8 +1,11 @@
 """How well predicted barriers agree with computed ones."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.stats import rankdata
 
+LEAST = 0.5  # of the error on validation atoms that an ensemble's error is at least
 SOFTEST = 0.05  # share of atoms that counts as soft (Wang, Ding, Ma 2020)
 
 
@@ -66,6 +69,9 @@ def metrics_of_glasses(
 ) -> dict[str, dict[str, float]]:
     """Metrics pooled over all atoms of some glasses, and the mean of each glass's own.
 
+    Glasses of which a metric is no number, as of those with fewer than two labels, are not in its
+    mean.
+
     Args:
         computed: by glass, (atoms,), eV, NaN where unlabelled.
         predicted: by glass, (atoms,), eV.
@@ -74,10 +80,7 @@ def metrics_of_glasses(
         `pooled`, `per_glass`, and one entry a glass.
     """
     own = {name: metrics(computed[name], predicted[name]) for name in computed}
-    mean = {
-        key: float(np.mean([found[key] for found in own.values()])) if own else float("nan")
-        for key in METRICS
-    }
+    mean = {key: _mean([found[key] for found in own.values()]) for key in METRICS}
     pooled = metrics(
         np.concatenate([np.empty(0), *computed.values()]),
         np.concatenate([np.empty(0), *(predicted[name] for name in computed)]),
@@ -85,19 +88,40 @@ def metrics_of_glasses(
     return {"pooled": pooled, "per_glass": mean, "glasses": own}
 
 
-def _errors(computed: dict[str, np.ndarray], predicted: dict[str, np.ndarray]) -> np.ndarray:
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def errors_of(computed: dict[str, np.ndarray], predicted: dict[str, np.ndarray]) -> np.ndarray:
     """Computed minus predicted barriers of all labelled atoms, eV."""
     errors = [computed[name] - predicted[name] for name in computed]
     errors = np.concatenate([np.empty(0), *errors])
     return errors[np.isfinite(errors)]
 
 
-def root_mean_square_error(
-    computed: dict[str, np.ndarray], predicted: dict[str, np.ndarray]
-) -> float:
-    """Over all labelled atoms of some glasses, eV; NaN without any."""
-    errors = _errors(computed, predicted)
-    return float(np.sqrt((errors**2).mean())) if len(errors) else float("nan")
+def root_mean_square(errors: np.ndarray) -> float:
+    """Of errors (n,); NaN without any."""
+    return float(np.sqrt((errors.astype(np.float64) ** 2).mean())) if len(errors) else float("nan")
+
+
+def ensemble_error(errors: Sequence[np.ndarray], members: np.ndarray) -> np.ndarray:
+    """Standard error of an ensemble's mean prediction, (atoms,), eV.
+
+    The root mean square error that the mean made on the validation atoms, raised or lowered, in
+    squares, by how much more or less than there the members differ; by no more than `LEAST` of it.
+    A member's own error has the spread in it already.
+
+    Args:
+        errors: of each member on the same validation atoms, (validation atoms,), eV.
+        members: (models, atoms), eV, predictions.
+    """
+    together = np.stack(errors).astype(np.float64)
+    made = (together.mean(0) ** 2).mean()
+    if len(together) == 1:
+        return np.full(members.shape[1], np.sqrt(made))
+    more = members.var(0, ddof=1) - together.var(0, ddof=1).mean()
+    return np.sqrt(np.maximum(made + more, LEAST**2 * made))
 
 
 def coverage(
@@ -113,7 +137,7 @@ def coverage(
         predicted: by glass, (atoms,), eV.
         error: what is claimed, eV.
     """
-    errors = np.abs(_errors(computed, predicted))
+    errors = np.abs(errors_of(computed, predicted))
     if not len(errors) or not np.isfinite(error):
         return {"one": float("nan"), "two": float("nan")}
     return {"one": float((errors < error).mean()), "two": float((errors < 2 * error).mean())}

@@ -17,6 +17,7 @@ from symgnn.graphs.graph import edges
 from symgnn.potentials import Potential, find_potential
 from symgnn.structures import check_structure
 from symgnn.training.checkpoint import Trained, load
+from symgnn.training.metrics import ensemble_error
 
 # How far outside of the training glasses a structure may lie before a warning.
 DENSITY_MARGIN = 0.01  # relative
@@ -128,17 +129,21 @@ class Predictor:
     def error(self, members: np.ndarray) -> np.ndarray | None:
         """Standard error of each atom's barrier, (atoms,), eV; None without validation glasses.
 
-        The error that the models made on their validation glasses, whose labels' own noise is part
-        of it, and the spread over the models, added in squares.
+        From the error that the models' mean made on the validation atoms, whose labels' own noise
+        is part of it, and how much the models differ, see `metrics.ensemble_error`. Models with
+        other validation atoms have the mean of their own squared errors.
 
         Args:
             members: from `predict_members`.
         """
-        residuals = np.array([member.residual for member in self.members])
-        if not np.isfinite(residuals).all():
+        errors = [member.errors for member in self.members]
+        if not all(map(len, errors)):
             return None
-        spread = members.var(0, ddof=1) if len(members) > 1 else np.zeros(members.shape[1])
-        return np.sqrt((residuals**2).mean() + spread)
+        parts = [_validation(member) for member in self.members]
+        if all(part == parts[0] for part in parts):
+            return ensemble_error(errors, members)
+        squares = np.mean([member.residual**2 for member in self.members])
+        return np.full(members.shape[1], np.sqrt(squares))
 
     def outside(self, atoms: Atoms) -> list[str]:
         """In what a structure lies outside the training glasses: one line a reason.
@@ -177,6 +182,13 @@ class Predictor:
                 raise InputError(
                     f"element: {chemical_symbols[number]}: the model was trained on {names} only"
                 )
+
+
+def _validation(member: Trained) -> tuple[str, list[str], int]:
+    """Which validation atoms a model has its errors of."""
+    splits = member.data["splits"]
+    glasses = sorted(name for name, split in splits.items() if split == "validation")
+    return member.data["hash"], glasses, len(member.errors)
 
 
 def _known_potential(member: Trained, given: Potential | None) -> Potential:

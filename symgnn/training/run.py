@@ -24,7 +24,7 @@ from symgnn.provenance import provenance, stage_hash, versions
 from symgnn.training.batches import label_scaling
 from symgnn.training.checkpoint import Trained, data_summary, load_tensors, save_checkpoint
 from symgnn.training.loop import State, predict_graphs, start, train
-from symgnn.training.metrics import coverage, metrics_of_glasses, root_mean_square_error
+from symgnn.training.metrics import coverage, errors_of, metrics_of_glasses
 from symgnn.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def train_model(
     signature = _signature(model, options, recipe, seed, dataset)
     _resume(output / RESUME, state, signature)
     progress = Progress("training", recipe.epochs, done=state.epoch)
-    log = _tensorboard(output / "tensorboard") if tensorboard else None
+    log = _tensorboard(output / "tensorboard", state.epoch) if tensorboard else None
     saver = _Saver(output, signature, progress, checkpoint_interval, budget, log)
     with progress:
         train(
@@ -180,14 +180,15 @@ def _signature(
     return json.dumps(what, sort_keys=True)
 
 
-def _tensorboard(folder: Path) -> "SummaryWriter":
+def _tensorboard(folder: Path, epoch: int) -> "SummaryWriter":
+    """A log in which what a stopped call wrote after `epoch` counts no more."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise InputError(
             "--tensorboard: the package tensorboard is not installed; pip install 'symgnn[models]'"
         ) from None
-    return SummaryWriter(str(folder))
+    return SummaryWriter(str(folder), purge_step=epoch + 1)
 
 
 class _Saver:
@@ -274,7 +275,7 @@ def _write_results(
     )
     trained.model.cpu()
     validation = {graph.name: graph.barrier for graph in dataset.of_split("validation")}
-    trained = replace(trained, residual=root_mean_square_error(validation, predicted))
+    trained = replace(trained, errors=errors_of(validation, predicted).astype(np.float32))
     _write_history(output, history)
     _write_predictions(output / "predictions.h5", trained, dataset, predicted)
     write_json(output / "metrics.json", _metrics(trained, dataset, predicted))
