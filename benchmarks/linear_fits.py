@@ -12,18 +12,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from leave_one_group_out import GROUPS, INPUTS, KIN, all_graphs
+from leave_one_group_out import GROUPS, KIN, all_graphs
 
 from symgnn.descriptors import response
 from symgnn.descriptors.registry import input_size
 from symgnn.graphs.dataset import read_graphs
 from symgnn.graphs.graph import Graph
 from symgnn.models.density import ResponseNetwork
+from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.models.ridge import LinearFit
 from symgnn.training.batches import Batch, Scaling, as_batch, label_scaling
 from symgnn.training.metrics import pearson
 
 ELEMENTS = (29, 40)
+INPUTS = MODEL_INPUTS["response"]
 
 
 def columns() -> dict[str, list[int]]:

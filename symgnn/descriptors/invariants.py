@@ -26,13 +26,15 @@ AVERAGED_TO = (3.6, 5.0, 7.0)  # Å
 VERSION = 1  # of these numbers; a model trained on others is refused
 
 
-def size(elements: int) -> int:
+def size(elements: int, *, by_element: bool = False) -> int:
     """Number of invariants for so many elements."""
     own = elements * (len(CENTRES) + (len(SHELLS) - 1) * len(DEGREES)) + 3
-    return own * (1 + len(AVERAGED_TO)) + elements
+    return own * (1 + len(AVERAGED_TO) * (elements if by_element else 1)) + elements
 
 
-def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.ndarray:
+def features(
+    atoms: Atoms, potential: Potential, elements: Sequence[int], *, by_element: bool = False
+) -> np.ndarray:
     """Invariants of every atom, (atoms, size(len(elements))) float32.
 
     In this order: radial densities and power spectra, element by element; energy (eV), pressure
@@ -43,6 +45,7 @@ def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.
         atoms: a periodic structure.
         potential: an EAM potential, for energy and stress.
         elements: atomic numbers, in the order of the columns.
+        by_element: whether the means are taken over each element by itself.
     """
     kind = np.argmax(atoms.numbers[:, None] == np.asarray(elements), axis=1)
     places = linked_cells(atoms.positions, atoms.cell.array, CUTOFF)
@@ -56,10 +59,10 @@ def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.
     stated = mechanics_of(atoms, species_of(atoms, potential), table)
     stress = stress_invariants(stated.virial)
     own = np.hstack([found.reshape(len(atoms), -1), stated.energy[:, None], stress])
-    means = np.empty((len(atoms), own.shape[1] * len(AVERAGED_TO)), dtype=np.float32)
-    all_together = np.zeros(len(AVERAGED_TO), dtype=bool)
-    radii = np.array(AVERAGED_TO)
-    average_around(places, kind, own, radii, all_together, len(elements), most, means)
+    width = own.shape[1] * len(AVERAGED_TO) * (len(elements) if by_element else 1)
+    means = np.empty((len(atoms), width), dtype=np.float32)
+    split, radii = np.full(len(AVERAGED_TO), by_element), np.array(AVERAGED_TO)
+    average_around(places, kind, own, radii, split, len(elements), most, means)
     which = atoms.numbers[:, None] == np.asarray(elements)
     return np.hstack([own.astype(np.float32), means, which.astype(np.float32)])
 

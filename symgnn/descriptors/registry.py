@@ -5,11 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms
 
-from symgnn.descriptors import invariants, response
+from symgnn.descriptors import invariants, invariants_by_element, response
 from symgnn.errors import InputError
 from symgnn.potentials import Potential
 
-DESCRIPTORS = {"invariants": invariants, "response": response}
+DESCRIPTORS = {
+    "invariants": invariants,
+    "invariants_by_element": invariants_by_element,
+    "response": response,
+}
 
 
 def describe(name: str, atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.ndarray:
@@ -24,8 +28,7 @@ def describe(name: str, atoms: Atoms, potential: Potential, elements: Sequence[i
     Raises:
         InputError: unknown name, or the potential does not fit.
     """
-    if name not in DESCRIPTORS:
-        raise InputError(f"--inputs: {name!r}: must be one of {', '.join(DESCRIPTORS)}")
+    _check(name)
     unknown = sorted(set(atoms.numbers.tolist()) - set(elements))
     if unknown:
         raise InputError(f"--inputs: atomic numbers {unknown} are not among {list(elements)}")
@@ -33,10 +36,25 @@ def describe(name: str, atoms: Atoms, potential: Potential, elements: Sequence[i
 
 
 def input_size(name: str, elements: int) -> int:
-    """Number of inputs an atom, for so many elements."""
+    """Number of inputs an atom, for so many elements.
+
+    Raises:
+        InputError: unknown name.
+    """
+    _check(name)
     return DESCRIPTORS[name].size(elements)
 
 
 def input_version(name: str) -> int:
-    """Version of the numbers: a model trained on others must not be given these."""
+    """Version of the numbers: a model trained on others must not be given these.
+
+    Raises:
+        InputError: unknown name.
+    """
+    _check(name)
     return DESCRIPTORS[name].VERSION
+
+
+def _check(name: str) -> None:
+    if name not in DESCRIPTORS:
+        raise InputError(f"inputs: {name!r}: must be one of {', '.join(DESCRIPTORS)}")

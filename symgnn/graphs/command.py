@@ -28,7 +28,8 @@ def graphs(
     seed: int = typer.Option(0, help="Of the automatic split (used when no split is named)."),
     inputs: list[str] = typer.Option(
         [],
-        help="Per-atom inputs to add: response and invariants (models response and ridge); none.",
+        help="Per-atom inputs to add: response and invariants (for model response), "
+        "invariants_by_element (for model ridge); none.",
     ),
     potential: str = typer.Option("", help="Name or file; what the inputs are computed with."),
     threads: int = typer.Option(
@@ -73,10 +74,12 @@ def import_published(
         "paper", help="paper (train6 validates) or grouped (copies stay together)."
     ),
     validation: list[str] = typer.Option([], help="grouped: glasses that choose the epoch."),
-    test: list[str] = typer.Option([], help="grouped: glasses to test on."),
+    test: list[str] = typer.Option(
+        [], help="grouped: glasses to test on; the published test graphs always do."
+    ),
     seed: int = typer.Option(0, help="grouped: of the choice where none is named."),
     inputs: list[str] = typer.Option(
-        ["response", "invariants"],
+        ["response", "invariants", "invariants_by_element"],
         help="Per-atom inputs to add, for the models response and ridge; none for none.",
     ),
     potential: str = typer.Option(

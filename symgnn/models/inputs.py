@@ -1,3 +1,3 @@
 """Which models take per-atom inputs beside the graph; apart from them, so that planning is fast."""
 
-MODEL_INPUTS = {"response": ("response", "invariants"), "ridge": ("invariants",)}
+MODEL_INPUTS = {"response": ("response", "invariants"), "ridge": ("invariants_by_element",)}

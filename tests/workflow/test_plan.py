@@ -169,11 +169,13 @@ def test_costs_of_the_paper_s_protocol(repository):
 
 def test_models_need_their_inputs_in_the_graphs():
     config = {
-        "graphs": {"cutoff": 5, "inputs": ["invariants"]},
+        "graphs": {"cutoff": 5, "inputs": ["invariants_by_element"]},
         "models": {"names": ["ridge", "gcn"]},
     }
     plan.check_inputs(config)
-    with pytest.raises(InputError, match=r"graphs\.inputs: \[\]: model ridge needs 'invariants'"):
+    with pytest.raises(
+        InputError, match=r"graphs\.inputs: \[\]: model ridge needs 'invariants_by_element'"
+    ):
         plan.check_inputs(config | {"graphs": {"cutoff": 5}})
     with pytest.raises(InputError, match=r"explanations\.model: ridge: it has per-atom inputs"):
         plan.check_inputs(config | {"explanations": {"model": "ridge"}})
