@@ -104,6 +104,10 @@ FINAL_DISPLACEMENT = "final_displacement"  # (moved, 3), Å, to the far minimum;
 PREDICTED = "predicted"  # (atoms,), eV
 DATA_HASH = "data_hash"  # attribute: of the graphs, labels and split that the model was trained on
 
-# Predicted structures: BARRIER, and with an ensemble
+# Predicted structures: BARRIER; in `atoms.info` LABEL, DATA_HASH (one a model), and
+MODEL = "model"  # name of each model
+VERSIONS = "versions"  # of the packages that predicted, as ASE's JSON
+WARNINGS = "warnings"  # outside of the training glasses in what; left out if in nothing
+# and with validation glasses, and with an ensemble
 BARRIER_ERROR = "barrier_error"  # (atoms,), eV, standard error of a predicted barrier
 BARRIER_SPREAD = "barrier_spread"  # (atoms,), eV, standard deviation over the models

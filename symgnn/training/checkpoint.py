@@ -138,7 +138,7 @@ def load(path: Path | str) -> Trained:
         )
     try:
         options, data = json.loads(content["options"]), json.loads(content["data"])
-        for key in ("hash", "label", "density", "composition"):
+        for key in ("hash", "label", "splits", "density", "composition"):
             data[key]
         elements: Sequence[int] = content["elements"]
         model = build_model(content["model"], elements=elements, **options)

@@ -6,6 +6,7 @@ from pathlib import Path
 from symgnn import fields
 from symgnn.errors import InputError
 from symgnn.lammps_files import read_any_structure
+from symgnn.provenance import versions
 from symgnn.structures import write_structure
 from symgnn.training.prediction import Predictor
 
@@ -37,6 +38,9 @@ def predict_file(
 ) -> list[str]:
     """Read a structure, predict, and write it with the barriers as columns.
 
+    The file says what predicted it: label, models, hashes of their training data, versions, and
+    the warnings.
+
     Args:
         predictor: of one model or several.
         path: the structure.
@@ -54,7 +58,15 @@ def predict_file(
         members = predictor.predict_members(atoms)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    atoms.info[fields.LABEL] = predictor.label
+    reasons = predictor.outside(atoms)
+    atoms.info |= {
+        fields.LABEL: predictor.label,
+        fields.MODEL: " ".join(member.name for member in predictor.members),
+        fields.DATA_HASH: " ".join(str(member.data["hash"]) for member in predictor.members),
+        fields.VERSIONS: versions(),
+    }
+    if reasons:
+        atoms.info[fields.WARNINGS] = "; ".join(reasons)
     atoms.set_array(fields.BARRIER, members.mean(0))
     if len(members) > 1:
         atoms.set_array(fields.BARRIER_SPREAD, members.std(0, ddof=1))
@@ -62,4 +74,4 @@ def predict_file(
     if error is not None:
         atoms.set_array(fields.BARRIER_ERROR, error)
     write_structure(output, atoms)
-    return predictor.outside(atoms)
+    return reasons

@@ -1,6 +1,7 @@
 """Training runs through the commands: results, resume, evaluation and prediction."""
 
 import csv
+import gzip
 import json
 import pickle
 from functools import partial
@@ -232,7 +233,7 @@ def test_prediction_of_a_structure_is_that_of_its_graph(finished, graphs, tmp_pa
 
 
 def test_a_batch_of_files_and_an_ensemble(finished, tmp_path):
-    """LAMMPS data and dump, and XYZ, give the same; the ensemble is the mean of its members."""
+    """LAMMPS data and dumps, and XYZ, give the same; the ensemble is the mean of its members."""
     structure, _ = glass(4)
     write_structure(tmp_path / "a.xyz", structure)
     ase.io.write(tmp_path / "b.data", structure, format="lammps-data", masses=True)
@@ -241,16 +242,27 @@ def test_a_batch_of_files_and_an_ensemble(finished, tmp_path):
     header = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n60\nITEM: BOX BOUNDS pp pp pp\n"
     header += "0 10\n0 10\n0 10\nITEM: ATOMS id type x y z\n"
     (tmp_path / "c.dump").write_text(header + "\n".join(rows) + "\n")
+    with gzip.open(tmp_path / "d.dump.gz", "wt") as stream:
+        stream.write((tmp_path / "c.dump").read_text())
     checkpoints = [finished / f"symgnn-{seed}" / "checkpoint.pt" for seed in (0, 1)]
-    inputs = [tmp_path / name for name in ("a.xyz", "b.data", "c.dump")]
+    inputs = [tmp_path / name for name in ("a.xyz", "b.data", "c.dump", "d.dump.gz")]
     members = ["--checkpoint", checkpoints[0], "--checkpoint", checkpoints[1]]
     run("predict", *inputs, *members, "--elements", "Cu,Zr", "-o", tmp_path / "out")
     each = np.stack([symgnn.load(path).predict(structure) for path in checkpoints])
-    for name in "abc":
-        written = read_structure(tmp_path / "out" / f"{name}.xyz")
+    for path in inputs:
+        written = read_structure(tmp_path / "out" / f"{path.stem}.xyz")
         np.testing.assert_allclose(written.arrays[fields.BARRIER], each.mean(0), atol=1e-5)
         spread = written.arrays[fields.BARRIER_SPREAD]
         np.testing.assert_allclose(spread, each.std(0, ddof=1), atol=1e-5)
+        assert written.info["model"] == "symgnn symgnn"
+        hashes = [load(one).data["hash"] for one in checkpoints]
+        assert written.info["data_hash"].split() == hashes
+        assert written.info["versions"]["torch"] == torch.__version__
+        assert "warnings" not in written.info
+    cut = tmp_path / "cut.dump.gz"
+    cut.write_bytes((tmp_path / "d.dump.gz").read_bytes()[:200])
+    with pytest.raises(InputError, match=r"cut\.dump\.gz: ASE cannot read it"):
+        run("predict", cut, *members, "--elements", "Cu,Zr", "-o", tmp_path / "out.xyz")
     with pytest.raises(InputError, match="name them with --elements"):
         run("predict", inputs[2], *members, "-o", tmp_path / "out.xyz")
     with pytest.raises(InputError, match="'Xx': no chemical symbol"):
@@ -270,6 +282,11 @@ def test_structures_outside_of_the_training_glasses_are_warned_of(finished, tmp_
     with pytest.warns(UserWarning, match="trained on") as caught:
         predictor.predict(structure)
     assert len(caught) == 3
+    write_structure(tmp_path / "pressed.xyz", structure)
+    words = ("predict", tmp_path / "pressed.xyz", "-o", tmp_path / "p.xyz")
+    run(*words, "--checkpoint", finished / "symgnn-0" / "checkpoint.pt")
+    said = read_structure(tmp_path / "p.xyz").info["warnings"]
+    assert said == "; ".join((density, copper, zirconium))
 
 
 def test_an_unknown_element_is_refused_by_name(finished, tmp_path):
