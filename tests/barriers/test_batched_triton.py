@@ -119,6 +119,12 @@ def test_where_too_many_atoms_meet_the_energy_is_no_number(disordered, cu_zr, mo
     assert np.isnan(found[0][0])
 
 
+def test_a_start_with_too_many_neighbours_has_no_energy(disordered, cu_zr, monkeypatch) -> None:
+    monkeypatch.setattr("symgnn.barriers.batched.triton_eam.CROWDED", 0.3)
+    case = Case(disordered, cu_zr, [3])
+    assert np.isnan(case({0: case.searches[0].position})[0][0])
+
+
 def test_rows_take_the_memory_that_was_said(disordered, cu_zr) -> None:
     case = Case(disordered, cu_zr, [3, 50, 7])
     held = sum(

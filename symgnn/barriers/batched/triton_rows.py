@@ -98,7 +98,11 @@ class TritonRows:
         return torch.from_numpy(square.ravel()).to(self._settings.device)
 
     def load(self, region: Region) -> None:
-        """Put a region at its start into row 0."""
+        """Put a region at its start into row 0.
+
+        Of one with more neighbours than there is room for all energies are not a number, so that
+        its searches fail and no others.
+        """
         device, elements = self._settings.device, self._settings.tables.elements
         free, sites, owners = region.free, len(region.site_owner), len(region.owners)
         owner = torch.from_numpy(region.site_owner).to(device)
@@ -117,10 +121,9 @@ class TritonRows:
         for number in (self.background, self.before, self.zero, self.count, self.near_count):
             number[0] = 0
         row = torch.zeros(1, dtype=torch.int64, device=device)
+        self._crowded[0] = False
         self._find(row, self.start[:1])
         self._list(row, self.start[:1])
-        if bool(self._crowded[0]):
-            raise ValueError("more neighbours than slots")
         density = torch.from_numpy(region.density).to(device)
         self._embed_start(row, density)
         self.zero[0] = self.of(row, self.start)[0][0]
