@@ -72,7 +72,10 @@ class Relaxations:
         return [found[k] for k in range(len(ways))]
 
     def by_ase(self, ways: list[np.ndarray], optimizer: type) -> list[tuple]:
-        """By an optimiser of ASE, with its own defaults but our longest step."""
+        """By an optimiser of ASE, with its own defaults but our longest step.
+
+        LBFGS takes it for the longest way of an atom, as we do, FIRE for the norm of all ways.
+        """
         search = self._engine.open_larger(0, self._last)
         found = []
         for way in ways:

@@ -2,6 +2,7 @@
 
 import io
 import lzma
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -14,6 +15,7 @@ from ase.io.formats import open_with_compression
 from symgnn.errors import InputError
 from symgnn.structures import check_structure, read_structure
 
+DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error)  # of compressed files
 HEAD = 4000  # letters of a file that decide what it is
 
 
@@ -48,7 +50,7 @@ def _head(path: Path | str) -> str:
     try:
         with _opened(path) as stream:
             return stream.read(HEAD)
-    except (OSError, EOFError, lzma.LZMAError):  # the reader will say so
+    except DAMAGED:  # the reader will say so
         return ""
 
 
@@ -58,7 +60,7 @@ def _opened(path: Path | str) -> TextIO:
 
 
 def _dump_options(path: Path | str, head: str, elements: Sequence[str]) -> dict[str, object]:
-    columns = head.split("ITEM: ATOMS", 1)[-1].splitlines()[0].split()
+    columns = head.partition("ITEM: ATOMS")[2].partition("\n")[0].split()
     if elements:
         return {"format": "lammps-dump-text", "index": -1, "specorder": list(elements)}
     if "element" not in columns:
@@ -70,12 +72,16 @@ def _data_options(path: Path | str, elements: Sequence[str]) -> dict[str, object
     if elements:
         kinds = {k + 1: atomic_numbers[symbol] for k, symbol in enumerate(elements)}
         return {"format": "lammps-data", "Z_of_type": kinds}
-    with _opened(path) as stream:
-        if not any(line.strip() == "Masses" for line in stream):
-            raise InputError(
-                f"{path}: it has no masses, so its types have no elements; "
-                "name them with --elements Cu,Zr"
-            )
+    try:
+        with _opened(path) as stream:
+            masses = any(line.strip() == "Masses" for line in stream)
+    except DAMAGED as error:
+        raise InputError(f"{path}: it cannot be read to its end ({error})") from None
+    if not masses:
+        raise InputError(
+            f"{path}: it has no masses, so its types have no elements; "
+            "name them with --elements Cu,Zr"
+        )
     return {"format": "lammps-data"}
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ase import Atoms
 
-from symgnn.barriers.artn import Artn
 from symgnn.barriers.batches import Batch, Ended, places
-from symgnn.barriers.engines import Engine, OpenSearch, first_order
+from symgnn.barriers.engines import Engine, OpenSearch
 from symgnn.barriers.event import Event, Sides, furthest, motion, without_saddle
 from symgnn.barriers.first_order import FirstOrderArtn
 from symgnn.barriers.protocol import Protocol, Status
@@ -93,11 +92,9 @@ class Confirmation:
             size = strict, engine.confirming_rows(free), free, engine.device
             whole = step == len(engine.confirming) - 1
             descends = whole or step == engine.descending
-            rows = (
-                FirstOrderArtn(*size, bound=not whole, descends=descends)
-                if first_order(step, len(engine.confirming))
-                else Artn(*size, descends=descends)
-            )
+            # All of them look for second eigenvalues: most places with two are left in the first
+            # at little cost, and what is left in the last changes its barrier most.
+            rows = FirstOrderArtn(*size, bound=not whole, descends=descends)
             self.batches.append(Batch(rows, engine))
 
     def __call__(

@@ -30,14 +30,6 @@ CHECK_BATCH = 8  # saddles confirmed together
 CHECK_ATOMS = 40_000  # of all of them, which bounds the memory to some 200 MB
 
 
-def first_order(step: int, systems: int) -> bool:
-    """Whether second negative eigenvalues are looked for in one of the larger systems.
-
-    In the first one, as most places with two are left there at little cost, and in the last.
-    """
-    return step in (0, systems - 1)
-
-
 class OpenSearch(Interface):
     """One search's atoms."""
 

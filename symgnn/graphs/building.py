@@ -246,16 +246,17 @@ def import_published(
 def _grouped_split(
     group: dict[str, str], validation: Sequence[str], test: Sequence[str], seed: int
 ) -> dict[str, str]:
-    """The split of each graph; the published test graphs never train, named or not."""
-    kept = {name: "test" for name in group if paper_split(name) == "test"}
+    """The split of each graph; the published test graphs and their copies only test."""
+    kept = {group[name] for name in group if paper_split(name) == "test"}
     names = list(group)
     if not validation and not test:
-        free = [name for name in names if name not in kept]
+        free = [name for name in names if group[name] not in kept]
         groups = [group[name] for name in free]
-        return kept | automatic_split(free, strata=[0] * len(free), groups=groups, seed=seed)
+        found = automatic_split(free, strata=[0] * len(free), groups=groups, seed=seed)
+        return {name: found.get(name, "test") for name in names}
     chosen = named_split(names, {"validation": validation, "test": test})
-    parts: dict[str, str] = {}
+    parts = dict.fromkeys(kept, "test")
     for name, part in chosen.items():
         if part != "train" and parts.setdefault(group[name], part) != part:
             raise InputError(f"--{part}: {name}: a copy of it is in {parts[group[name]]}")
-    return {name: parts.get(group[name], kept.get(name, "train")) for name in names}
+    return {name: parts.get(group[name], "train") for name in names}

@@ -162,7 +162,7 @@ def load(path: Path | str) -> Trained:
         raise InputError(f"{path}: {error}") from None
     except KeyError as error:
         raise InputError(f"{path}: it has no {error}") from None
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             f"{path}: its weights are not those of its model ({_first_line(error)})"
         ) from None

@@ -32,7 +32,7 @@ def train(
     graphs: Path = typer.Argument(..., help="Graphs with labels and split (graphs.h5)."),
     model: str = typer.Option(
         "symgnn",
-        help="symgnn, response (our best; needs graphs with both --inputs), density, "
+        help="symgnn, response (our best; needs --inputs response and invariants), density, "
         "edge_length, no_symmetrization, augmentation, schnet, egnn, equivariant (needs e3nn), "
         "gcn, gcn_edges, mlp, or ridge (needs --inputs invariants_by_element).",
     ),
@@ -198,9 +198,9 @@ def predict(
 ) -> None:
     """Predict the mean energy barrier of every atom of some structures.
 
-    Writes each structure with a per-atom column `barrier` (eV), and `barrier_error` (eV), the
-    models' error on their validation glasses. With several checkpoints the barrier is the mean of
-    the models, and a column `barrier_spread` (eV) is their standard deviation. A
+    Writes each structure with a per-atom column `barrier` (eV), and `barrier_error` (eV), from
+    the error that the mean of the models made on the validation glasses. With several checkpoints
+    the barrier is their mean, and a column `barrier_spread` (eV) their standard deviation. A
     warning says when a structure is outside of what the model was trained on: in composition or
     density, or off its minimum by the potential of the inputs or of --potential.
 

@@ -109,8 +109,8 @@ def ensemble_error(errors: Sequence[np.ndarray], members: np.ndarray) -> np.ndar
     """Standard error of an ensemble's mean prediction, (atoms,), eV.
 
     The root mean square error that the mean made on the validation atoms, raised or lowered, in
-    squares, by how much more or less than there the members differ; by no more than `LEAST` of it.
-    A member's own error has the spread in it already.
+    squares, by how much more or less than there the members differ; never below `LEAST` of it. A
+    member's own error has the spread in it already.
 
     Args:
         errors: of each member on the same validation atoms, (validation atoms,), eV.

@@ -59,6 +59,9 @@ def predict_file(
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     reasons = predictor.outside(atoms)
+    atoms.info.pop(fields.WARNINGS, None)  # of a file that was predicted before
+    for name in (fields.BARRIER, fields.BARRIER_SPREAD, fields.BARRIER_ERROR):
+        atoms.arrays.pop(name, None)
     atoms.info |= {
         fields.LABEL: predictor.label,
         fields.MODEL: " ".join(member.name for member in predictor.members),

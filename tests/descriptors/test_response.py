@@ -22,6 +22,7 @@ from symgnn.descriptors.region_forces import (
     start_energy_and_forces,
 )
 from symgnn.descriptors.region_hessian import listed_hessian, unlisted_hessian, whole_hessian
+from symgnn.descriptors.registry import DESCRIPTORS, describe, input_size
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
 from symgnn.neighbors import linked_cells, most_near, near_atoms, pairs
@@ -248,17 +249,14 @@ def turned(atoms, sign):
     return other
 
 
-@pytest.mark.parametrize("name", ["response", "invariants"])
+@pytest.mark.parametrize("name", DESCRIPTORS)
 def test_inputs_do_not_turn_and_follow_permutations(name, relaxed, cuzr):
     def inputs(atoms):
-        if name == "response":
-            return response.features(atoms, cuzr, [29, 40])
-        return invariants.features(atoms, cuzr, [29, 40])
+        return describe(name, atoms, cuzr, [29, 40])
 
     before = inputs(relaxed)
     assert np.isfinite(before).all()
-    size = (response if name == "response" else invariants).size(2)
-    assert before.shape == (len(relaxed), size)
+    assert before.shape == (len(relaxed), input_size(name, 2))
     scale = np.abs(before).max(0) + 1e-6
 
     def check(found, expected=before):
@@ -296,13 +294,18 @@ def test_power_spectra_are_those_of_spherical_harmonics(relaxed, cuzr):
     np.testing.assert_allclose(found[: len(expected)], expected, rtol=1e-5, atol=1e-6)
 
 
-def test_means_around_are_those_of_a_distance_matrix(relaxed, cuzr):
-    found = response.features(relaxed, cuzr, [29, 40])
-    count = len(response.names())
+@pytest.mark.parametrize("name", DESCRIPTORS)
+def test_means_around_are_those_of_a_distance_matrix(name, relaxed, cuzr):
+    found = describe(name, relaxed, cuzr, [29, 40])
+    if name == "response":
+        count, averages = len(response.names()), response.AVERAGED_TO
+    else:
+        count = 2 * (len(invariants.CENTRES) + 4 * len(invariants.DEGREES)) + 3
+        averages = [(radius, name != "invariants") for radius in invariants.AVERAGED_TO]
     own, column = found[:, :count].astype(float), count
     # far enough that no atom meets another image of the same neighbour twice within 5.5 Å
     distance = relaxed.get_all_distances(mic=True)
-    for radius, split in response.AVERAGED_TO:
+    for radius, split in averages:
         groups = [relaxed.numbers == z for z in (29, 40)] if split else [relaxed.numbers > 0]
         for group in groups:
             if radius < 6.0:
@@ -313,7 +316,9 @@ def test_means_around_are_those_of_a_distance_matrix(relaxed, cuzr):
                     found[:, column : column + count] / scale, mean / scale, atol=2e-6
                 )
             column += count
-    assert column == found.shape[1]
+    species = relaxed.numbers[:, None] == [29, 40]
+    np.testing.assert_array_equal(found[:, column:], species[:, : found.shape[1] - column])
+    assert column + 2 * (name != "response") == found.shape[1]
 
 
 def test_threads_change_nothing(relaxed, cuzr):

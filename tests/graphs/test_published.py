@@ -96,6 +96,19 @@ def test_grouped_split_moves_whole_groups(folder, tmp_path):
         run(folder, "--split", "grouped", "--test", "train1", "--validation", "train0", "-o", path)
 
 
+def test_published_test_graphs_and_their_copies_only_test(folder, tmp_path):
+    path = tmp_path / "graphs.h5"
+    run(folder, "--split", "grouped", "-o", path)
+    assert splits(path)["test0"] == "test"
+    assert "train" in splits(path).values()
+    (folder / "train7.pickle").write_bytes((folder / "test0.pickle").read_bytes())
+    run(folder, "--split", "grouped", "--validation", "train0", "-o", path)
+    assert splits(path)["train7"] == splits(path)["test0"] == "test"
+    for name in ("test0", "train7"):
+        with pytest.raises(InputError, match=f"--validation: {name}: a copy of it is in test"):
+            run(folder, "--split", "grouped", "--validation", name, "-o", path)
+
+
 def test_all_inputs_are_imported_by_default(tmp_path):
     """So that the models response and ridge need no further option."""
     (tmp_path / "train0.pickle").write_bytes(pickle.dumps(made_up(0)))

@@ -352,6 +352,12 @@ def test_errors_of_predictions_come_from_the_validation_glasses(graphs, finished
     more = members.var(0, ddof=1) - np.var(both, axis=0, ddof=1).mean()
     error = np.sqrt(np.maximum(made + more, made / 4))
     np.testing.assert_allclose(predictor.error(members), error, rtol=1e-5)
+    content = load_tensors(finished / "ridge" / "checkpoint.pt")
+    elsewhere = json.loads(content["data"]) | {"hash": "of other validation atoms"}
+    torch.save(content | {"data": json.dumps(elsewhere)}, tmp_path / "elsewhere.pt")
+    mixed = symgnn.load([folder / "checkpoint.pt", tmp_path / "elsewhere.pt"])
+    mean = np.sqrt(np.mean([member.residual**2 for member in mixed.members]))
+    np.testing.assert_allclose(mixed.error(members), np.full(members.shape[1], mean))
     write_structure(tmp_path / "glass.xyz", shaken(4))
     run("predict", tmp_path / "glass.xyz", "--checkpoint", folder / "checkpoint.pt",
         "-o", tmp_path / "p.xyz")  # fmt: skip

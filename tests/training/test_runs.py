@@ -19,6 +19,7 @@ from symgnn.cli import app
 from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
+from symgnn.lammps_files import HEAD
 from symgnn.models.normalization import refresh
 from symgnn.structures import read_structure, write_structure
 from symgnn.training.batches import Scaling, as_batch, label_scaling, label_weights
@@ -263,6 +264,15 @@ def test_a_batch_of_files_and_an_ensemble(finished, tmp_path):
     cut.write_bytes((tmp_path / "d.dump.gz").read_bytes()[:200])
     with pytest.raises(InputError, match=r"cut\.dump\.gz: ASE cannot read it"):
         run("predict", cut, *members, "--elements", "Cu,Zr", "-o", tmp_path / "out.xyz")
+    damaged = bytearray(gzip.compress((tmp_path / "b.data").read_bytes()))
+    damaged[40:60] = bytes(20)
+    (tmp_path / "damaged.data.gz").write_bytes(damaged)
+    large = " xlo xhi" + "\n" * HEAD + "\n".join(map(str, range(3 * HEAD)))
+    (tmp_path / "cut.data.gz").write_bytes(gzip.compress(large.encode())[:-2000])
+    (tmp_path / "short.dump").write_text(header.partition(" id type")[0])
+    for name in ("damaged.data.gz", "cut.data.gz", "short.dump"):
+        with pytest.raises(InputError, match=name):
+            run("predict", tmp_path / name, *members, "-o", tmp_path / "out.xyz")
     with pytest.raises(InputError, match="name them with --elements"):
         run("predict", inputs[2], *members, "-o", tmp_path / "out.xyz")
     with pytest.raises(InputError, match="'Xx': no chemical symbol"):
@@ -287,6 +297,20 @@ def test_structures_outside_of_the_training_glasses_are_warned_of(finished, tmp_
     run(*words, "--checkpoint", finished / "symgnn-0" / "checkpoint.pt")
     said = read_structure(tmp_path / "p.xyz").info["warnings"]
     assert said == "; ".join((density, copper, zirconium))
+
+
+def test_a_predicted_file_can_be_predicted_again(finished, tmp_path):
+    structure, _ = glass(4)
+    structure.info["warnings"] = "of before"
+    for name in (fields.BARRIER, fields.BARRIER_SPREAD, fields.BARRIER_ERROR):
+        structure.set_array(name, np.zeros(len(structure)))
+    write_structure(tmp_path / "before.xyz", structure)
+    checkpoint = finished / "symgnn-0" / "checkpoint.pt"
+    run("predict", tmp_path / "before.xyz", "--checkpoint", checkpoint, "-o", tmp_path / "p.xyz")
+    written = read_structure(tmp_path / "p.xyz")
+    assert "warnings" not in written.info
+    assert fields.BARRIER_SPREAD not in written.arrays
+    assert (written.arrays[fields.BARRIER_ERROR] > 0).all()
 
 
 def test_an_unknown_element_is_refused_by_name(finished, tmp_path):

@@ -12,7 +12,7 @@ from symgnn import neighbors
 from symgnn.barriers.batched.rows import Kernel, RowSearch, Settings, Space
 from symgnn.barriers.batched.tables import on_device
 from symgnn.barriers.batched.torch_rows import TorchKernel
-from symgnn.barriers.engines import CHECK_BATCH, PREPARED, EamRegions, RowForces, first_order
+from symgnn.barriers.engines import CHECK_BATCH, PREPARED, EamRegions, RowForces
 from symgnn.barriers.protocol import Protocol
 from symgnn.barriers.regions import Region
 from symgnn.errors import InputError
@@ -210,8 +210,7 @@ class BatchedEngine(EamRegions):
         """Of a row of each of the larger systems."""
         last = len(self.confirming) - 1
         return [
-            self._row_bytes(atoms, descends=step in (self.descending, last))
-            + SECOND_BYTES * atoms * first_order(step, len(self.confirming))
+            self._row_bytes(atoms, descends=step in (self.descending, last)) + SECOND_BYTES * atoms
             for step, atoms in enumerate(self.confirming)
         ]
 
