@@ -1,7 +1,7 @@
 """The models by name."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 from torch import nn
@@ -48,6 +48,20 @@ def model_inputs(name: str) -> tuple[str, ...]:
     """Names of the per-atom inputs that a model takes as its fourth argument; mostly none."""
     model_class(name)
     return MODEL_INPUTS.get(name, ())
+
+
+def changed_options(name: str, options: Mapping[str, object]) -> dict[str, object]:
+    """The options of a model that are not its defaults, so that one model has one name.
+
+    Raises:
+        InputError: unknown model, or its library is not installed.
+    """
+    known = inspect.signature(model_class(name)).parameters
+    return {
+        key: value
+        for key, value in options.items()
+        if key not in known or value != known[key].default
+    }
 
 
 def build_model(name: str, *, elements: Sequence[int], **options: object) -> nn.Module:

@@ -18,7 +18,7 @@ from symgnn.errors import InputError
 from symgnn.files import atomic_path, create_hdf5
 from symgnn.graphs.dataset import SPLITS, Dataset, read_graphs
 from symgnn.graphs.graph import Graph
-from symgnn.models.registry import build_model, model_inputs
+from symgnn.models.registry import build_model, changed_options, model_inputs
 from symgnn.progress import Progress, TimeBudget
 from symgnn.provenance import provenance, stage_hash, versions
 from symgnn.training.batches import label_scaling
@@ -76,6 +76,7 @@ def train_model(
     _check_inputs(path, model, inputs, dataset)
     described = _inputs_of(path, inputs, dataset)
     torch.manual_seed(seed)
+    options = changed_options(model, options)
     network = build_model(model, elements=elements, **options).to(device)
     state = start(network, recipe)
     signature = _signature(model, options, recipe, seed, dataset)

@@ -101,9 +101,11 @@ def test_the_kept_epoch_is_the_best_on_validation_glasses(finished):
 
 
 def test_same_seed_same_weights_other_seed_other_weights(finished, graphs, tmp_path):
-    run("train", graphs, "--seed", 0, "-o", tmp_path / "again", *SMALL)
+    """And an option that is given its default is none: the table has one row for both."""
+    run("train", graphs, "--seed", 0, "--samples", 4, "-o", tmp_path / "again", *SMALL)
     first, again = weights(finished / "symgnn-0"), weights(tmp_path / "again")
     assert all(torch.equal(first[key], again[key]) for key in first)
+    assert load(tmp_path / "again" / "checkpoint.pt").options == {"width": 8}
     other = weights(finished / "symgnn-1")
     assert not all(torch.equal(first[key], other[key]) for key in first)
 
