@@ -40,7 +40,13 @@ def checkpoint(model, tmp_path_factory):
         scaling=Scaling(1.5, 0.3),
         seed=0,
         config={},
-        data={"hash": "", "label": "barrier_mean", "density": [0.0, 1.0], "composition": {}},
+        data={
+            "hash": "",
+            "label": "barrier_mean",
+            "splits": {},
+            "density": [0.0, 1.0],
+            "composition": {},
+        },
         versions={},
         epoch=1,
     )
