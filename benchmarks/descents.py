@@ -17,33 +17,16 @@ from dataclasses import replace
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
 from ase.optimize import FIRE, LBFGS
+from counted import Counted
 from labelled import add_structure, structure
 
 from symgnn.barriers.confirmation import CHECK_EVALUATIONS, Confirmation, Unconfirmed
-from symgnn.barriers.engines import OpenSearch, RegionEngine
+from symgnn.barriers.engines import RegionEngine
 from symgnn.barriers.event import Event, Sides, furthest
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches
 from symgnn.potentials import find_potential
-
-
-class Compiled(Calculator):
-    """The compiled forces of the full system for ASE, which count their calls."""
-
-    implemented_properties = ("energy", "forces")
-
-    def __init__(self, search: OpenSearch):
-        super().__init__()
-        self._search, self.calls = search, 0
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes) -> None:
-        """Called by ASE."""
-        super().calculate(atoms, properties, system_changes)
-        energy, forces = self._search(self.atoms.positions)
-        self.calls += 1
-        self.results = {"energy": energy, "forces": np.array(forces)}
 
 
 class Relaxations:
@@ -81,7 +64,7 @@ class Relaxations:
         for way in ways:
             moved = self._atoms.copy()
             moved.positions = search.position + way
-            moved.calc = Compiled(search)
+            moved.calc = Counted(search)
             steps = optimizer(moved, logfile=None, maxstep=self._protocol.largest_move)
             ended = steps.run(fmax=self._protocol.minimum_tolerance, steps=3 * CHECK_EVALUATIONS)
             energy = moved.get_potential_energy() if ended else float("nan")

@@ -15,8 +15,8 @@ import time
 import numpy as np
 import torch
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
 from ase.mep import DimerControl, MinModeAtoms, MinModeTranslate
+from counted import Counted
 
 from symgnn.barriers.engines import Engine, LammpsEngine, RegionEngine
 from symgnn.barriers.event import Event
@@ -27,22 +27,6 @@ from symgnn.potentials import Potential, find_potential
 from symgnn.structures import read_structure
 
 DIMER_CALLS = 2000
-
-
-class LammpsCalculator(Calculator):
-    """LAMMPS's forces for ASE, counted."""
-
-    implemented_properties = ("energy", "forces")
-
-    def __init__(self, forces: LammpsForces):
-        super().__init__()
-        self._forces, self.calls = forces, 0
-
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes) -> None:
-        super().calculate(atoms, properties, system_changes)
-        energy, force = self._forces.energy_and_forces(atoms.positions)
-        self.results = {"energy": energy, "forces": force}
-        self.calls += 1
 
 
 def search(atoms: Atoms, engine: Engine, tasks: list[tuple[int, int]]) -> tuple[list[Event], float]:
@@ -70,7 +54,7 @@ def dimer(atoms: Atoms, potential: Potential, tasks: list[tuple[int, int]]) -> N
     with LammpsForces(atoms, potential) as forces:
         for atom, number in tasks:
             structure = atoms.copy()
-            structure.calc = calculator = LammpsCalculator(forces)
+            structure.calc = calculator = Counted(forces.energy_and_forces)
             near = structure.get_distances(atom, range(len(atoms)), mic=True) < 3.6
             push = np.zeros_like(structure.positions)
             generator = np.random.default_rng([atom, number])

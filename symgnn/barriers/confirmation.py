@@ -41,26 +41,31 @@ class Descent:
     evaluations: int
     settled: np.ndarray  # (2,), whether a side was relaxed with all atoms free
 
+    @property
+    def near(self) -> tuple[int, float]:
+        """The side that is nearer to the start, and how far it is, Å."""
+        distances = [furthest(way) for way in self.ways]
+        return int(np.argmin(distances)), min(distances)
+
+    def recognise_start(self, same_minimum: float) -> None:
+        """Settle a side that frozen surroundings let come to the start: it is the start."""
+        near, distance = self.near
+        if np.isfinite(self.energies).all() and distance < same_minimum:
+            self.energies[near], self.ways[near], self.settled[near] = 0.0, 0.0, True
+
     def unsettled(self, same_minimum: float) -> int | None:
         """Which side is to be relaxed with all atoms free, if any.
 
-        A side that frozen surroundings let come as near to the start as equal minima are is the
-        start; one that they keep at twice that distance is another minimum. Where neither is the
-        start, what they lead to is not followed further.
+        The other one where one is the start; before, one that may be, as frozen surroundings keep
+        it at less than twice the distance of different minima. Where neither is the start, what
+        they lead to is not followed further.
         """
-        if not np.isfinite(self.energies).all():
+        near, distance = self.near
+        bound = same_minimum if self.settled[near] else ELSEWHERE * same_minimum
+        if distance >= bound or not np.isfinite(self.energies).all():
             return None
-        distances = [furthest(way) for way in self.ways]
-        near = int(np.argmin(distances))
-        if not self.settled[near]:
-            if distances[near] >= ELSEWHERE * same_minimum:
-                return None
-            if distances[near] >= same_minimum:
-                return near
-            self.energies[near], self.ways[near], self.settled[near] = 0.0, 0.0, True
-        elif distances[near] >= same_minimum:
-            return None
-        return None if self.settled[1 - near] else 1 - near
+        sides = (side for side in (near, 1 - near) if not self.settled[side])
+        return next(sides, None)
 
     def settle(self, side: int, ended: Ended) -> None:
         """Take in what a side became with all atoms free."""
@@ -232,6 +237,7 @@ class Confirmation:
             return row
 
         for descent in descents:
+            descent.recognise_start(self._same_minimum)
             side = descent.unsettled(self._same_minimum)
             if side is None:
                 yield descent

@@ -20,12 +20,8 @@ class FirstOrderArtn(Artn):
     """A batch of searches that look for a second negative eigenvalue.
 
     Args:
-        protocol: the numbers that define a search.
-        size: rows of the batch.
-        capacity: free atoms of the largest region; rows with fewer atoms are padded with zeros.
-        device: where the state lives.
-        bound: whether frozen atoms hold the free ones, so that these cannot drift as a whole.
-        descends: whether rows will relax sides or minima, which needs memory.
+        bound: whether frozen atoms hold the free ones, so that these cannot drift as a whole; the
+            others are those of `Artn`.
     """
 
     def __init__(

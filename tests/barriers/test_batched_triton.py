@@ -125,6 +125,15 @@ def test_a_start_with_too_many_neighbours_has_no_energy(disordered, cu_zr, monke
     assert np.isnan(case({0: case.searches[0].position})[0][0])
 
 
+def test_a_crowded_start_spoils_no_other_one(disordered, cu_zr) -> None:
+    case = Case(disordered, cu_zr, [3])
+    for bench in case.engine._kernel._benches.values():
+        bench._crowded[0] = True
+    search = case.engine.open(50)
+    case.rows.take(0, search)
+    assert case({0: search.position})[0][0] == 0.0
+
+
 def test_rows_take_the_memory_that_was_said(disordered, cu_zr) -> None:
     case = Case(disordered, cu_zr, [3, 50, 7])
     held = sum(

@@ -11,7 +11,9 @@ SAME = 0.15  # Å
 def descent(distances: tuple[float, float], energies=(0.4, 0.1)) -> Descent:
     ways = np.zeros((2, 5, 3))
     ways[:, 2, 0] = distances
-    return Descent(None, np.array(energies), ways, 0, np.zeros(2, dtype=bool))
+    found = Descent(None, np.array(energies), ways, 0, np.zeros(2, dtype=bool))
+    found.recognise_start(SAME)
+    return found
 
 
 @pytest.mark.parametrize(("near", "far"), [(0, 1), (1, 0)])

@@ -1,75 +1,23 @@
-"""Training runs through the commands: results, resume, evaluation and prediction."""
+"""Training runs through the commands: results, resume and evaluation."""
 
 import csv
-import gzip
 import json
 import pickle
 from functools import partial
 
-import ase.io
 import numpy as np
 import pytest
 import torch
-from ase import Atoms
-from typer.testing import CliRunner
 
 import symgnn
 from symgnn import fields
-from symgnn.cli import app
 from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.graphs.dataset import read_graphs, write_graphs
-from symgnn.graphs.graph import glass_graph
-from symgnn.lammps_files import HEAD
 from symgnn.models.normalization import refresh
-from symgnn.structures import read_structure, write_structure
 from symgnn.training.batches import Scaling, as_batch, label_scaling, label_weights
 from symgnn.training.checkpoint import load
 from symgnn.training.loop import predict_graphs
-
-SMALL = ["--epochs", "4", "--width", "8", "--threads", "1"]
-
-
-def glass(seed, atoms=60, side=10.0, unlabelled=0.5):
-    """Atoms on a jittered grid; the label is the share of Zr among close neighbours."""
-    random = np.random.default_rng(seed)
-    grid = np.stack(np.meshgrid(*[np.arange(4)] * 3), -1).reshape(-1, 3)[:atoms]
-    positions = (grid + 0.4 * random.random((atoms, 3))) * side / 4
-    structure = Atoms(random.choice(["Cu", "Zr"], atoms), positions, cell=[side] * 3, pbc=True)
-    graph = glass_graph(f"g{seed}", structure, cutoff=4.0)
-    close = np.linalg.norm(graph.edge_vector, axis=1) < 3.0
-    zr = close & (graph.species[graph.edge_index[0]] == 40)
-    count = [np.bincount(graph.edge_index[1], edges, atoms) for edges in (zr, close)]
-    graph.barrier = 1 + count[0] / np.maximum(count[1], 1)
-    graph.barrier[random.random(atoms) < unlabelled] = np.nan
-    return structure, graph
-
-
-@pytest.fixture(scope="module")
-def graphs(tmp_path_factory):
-    """Three training glasses, one to validate and one to test."""
-    path = tmp_path_factory.mktemp("graphs") / "graphs.h5"
-    found = [glass(seed)[1] for seed in range(5)]
-    for graph, split in zip(found, ["train"] * 3 + ["validation", "test"], strict=True):
-        graph.split = split
-    write_graphs(path, found, cutoff=4.0, label="barrier_mean")
-    return path
-
-
-def run(*arguments):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    if result.exception is not None:
-        raise result.exception
-    return result
-
-
-@pytest.fixture(scope="module")
-def finished(graphs, tmp_path_factory):
-    """A finished run of each of two models."""
-    folder = tmp_path_factory.mktemp("runs")
-    for model, seed in (("symgnn", 0), ("symgnn", 1), ("edge_length", 0)):
-        output = folder / f"{model}-{seed}"
-        run("train", graphs, "--model", model, "--seed", seed, "-o", output, *SMALL)
-    return folder
+from tests.training.runs import SMALL, glass, run
 
 
 def read_csv(path):
@@ -186,6 +134,26 @@ def test_tensorboard_logs_where_it_is_installed(graphs, tmp_path):
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
+def test_a_resumed_log_has_each_epoch_once(graphs, tmp_path):
+    """Without what a killed call wrote after its last resume point."""
+    pytest.importorskip("tensorboard", reason="the package tensorboard is optional")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
+
+    command = ["train", graphs, "--model", "gcn", "-o", tmp_path, *SMALL, "--tensorboard"]
+    with pytest.raises(TimeBudgetReached):
+        run(*command, "--time-budget", 0)
+    with SummaryWriter(str(tmp_path / "tensorboard")) as log:
+        for epoch in range(2, 9):
+            log.add_scalar("loss", 99.0, epoch)
+    run(*command)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    found = events.Scalars("loss")
+    assert [event.step for event in found] == [1, 2, 3, 4]
+    assert all(event.value < 99.0 for event in found)
+
+
 @pytest.mark.parametrize("model", ["edge_length", "symgnn"])
 def test_learning_works(tmp_path, model):
     """Which of the close neighbours are Zr is easy for attention that sees lengths.
@@ -220,109 +188,6 @@ def test_table_has_a_row_a_model_and_the_spread_over_seeds(finished, tmp_path):
     assert "symgnn width=8" in text
     with pytest.raises(InputError, match="seed 0 was given twice"):
         run("evaluate", folders[1], folders[1], "-o", tmp_path / "table.csv")
-
-
-def test_prediction_of_a_structure_is_that_of_its_graph(finished, graphs, tmp_path):
-    structure, graph = glass(4)
-    write_structure(tmp_path / "glass.xyz", structure)
-    checkpoint = finished / "symgnn-0" / "checkpoint.pt"
-    output = tmp_path / "predicted.xyz"
-    run("predict", tmp_path / "glass.xyz", "--checkpoint", checkpoint, "-o", output)
-    written = read_structure(output).arrays[fields.BARRIER]
-    trained = load(checkpoint)
-    expected = predict_graphs(trained.model, [graph], trained.scaling, "cpu")[graph.name]
-    np.testing.assert_allclose(written, expected, atol=1e-5)  # 8 decimals in positions, float32
-    np.testing.assert_allclose(symgnn.load(checkpoint).predict(structure), expected, atol=1e-6)
-
-
-def test_a_batch_of_files_and_an_ensemble(finished, tmp_path):
-    """LAMMPS data and dumps, and XYZ, give the same; the ensemble is the mean of its members."""
-    structure, _ = glass(4)
-    write_structure(tmp_path / "a.xyz", structure)
-    ase.io.write(tmp_path / "b.data", structure, format="lammps-data", masses=True)
-    types = np.where(structure.numbers == 29, 1, 2)
-    rows = [f"{k + 1} {types[k]} {x} {y} {z}" for k, (x, y, z) in enumerate(structure.positions)]
-    header = "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n60\nITEM: BOX BOUNDS pp pp pp\n"
-    header += "0 10\n0 10\n0 10\nITEM: ATOMS id type x y z\n"
-    (tmp_path / "c.dump").write_text(header + "\n".join(rows) + "\n")
-    with gzip.open(tmp_path / "d.dump.gz", "wt") as stream:
-        stream.write((tmp_path / "c.dump").read_text())
-    checkpoints = [finished / f"symgnn-{seed}" / "checkpoint.pt" for seed in (0, 1)]
-    inputs = [tmp_path / name for name in ("a.xyz", "b.data", "c.dump", "d.dump.gz")]
-    members = ["--checkpoint", checkpoints[0], "--checkpoint", checkpoints[1]]
-    run("predict", *inputs, *members, "--elements", "Cu,Zr", "-o", tmp_path / "out")
-    each = np.stack([symgnn.load(path).predict(structure) for path in checkpoints])
-    for path in inputs:
-        written = read_structure(tmp_path / "out" / f"{path.stem}.xyz")
-        np.testing.assert_allclose(written.arrays[fields.BARRIER], each.mean(0), atol=1e-5)
-        spread = written.arrays[fields.BARRIER_SPREAD]
-        np.testing.assert_allclose(spread, each.std(0, ddof=1), atol=1e-5)
-        assert written.info["model"] == "symgnn symgnn"
-        hashes = [load(one).data["hash"] for one in checkpoints]
-        assert written.info["data_hash"].split() == hashes
-        assert written.info["versions"]["torch"] == torch.__version__
-        assert "warnings" not in written.info
-    cut = tmp_path / "cut.dump.gz"
-    cut.write_bytes((tmp_path / "d.dump.gz").read_bytes()[:200])
-    with pytest.raises(InputError, match=r"cut\.dump\.gz: ASE cannot read it"):
-        run("predict", cut, *members, "--elements", "Cu,Zr", "-o", tmp_path / "out.xyz")
-    damaged = bytearray(gzip.compress((tmp_path / "b.data").read_bytes()))
-    damaged[40:60] = bytes(20)
-    (tmp_path / "damaged.data.gz").write_bytes(damaged)
-    large = " xlo xhi" + "\n" * HEAD + "\n".join(map(str, range(3 * HEAD)))
-    (tmp_path / "cut.data.gz").write_bytes(gzip.compress(large.encode())[:-2000])
-    (tmp_path / "short.dump").write_text(header.partition(" id type")[0])
-    for name in ("damaged.data.gz", "cut.data.gz", "short.dump"):
-        with pytest.raises(InputError, match=name):
-            run("predict", tmp_path / name, *members, "-o", tmp_path / "out.xyz")
-    with pytest.raises(InputError, match="name them with --elements"):
-        run("predict", inputs[2], *members, "-o", tmp_path / "out.xyz")
-    with pytest.raises(InputError, match="'Xx': no chemical symbol"):
-        run("predict", inputs[2], *members, "--elements", "Cu,Xx", "-o", tmp_path / "out.xyz")
-
-
-def test_structures_outside_of_the_training_glasses_are_warned_of(finished, tmp_path):
-    structure, _ = glass(4)
-    predictor = symgnn.load(finished / "symgnn-0" / "checkpoint.pt")
-    assert predictor.outside(structure) == []
-    structure.set_cell(structure.cell.array * 1.05, scale_atoms=True)
-    structure.numbers[:] = 29
-    density, copper, zirconium = predictor.outside(structure)
-    assert density.startswith("density 0.0518 atoms/Å³")
-    assert copper.startswith("100% Cu")
-    assert zirconium.startswith("0% Zr")
-    with pytest.warns(UserWarning, match="trained on") as caught:
-        predictor.predict(structure)
-    assert len(caught) == 3
-    write_structure(tmp_path / "pressed.xyz", structure)
-    words = ("predict", tmp_path / "pressed.xyz", "-o", tmp_path / "p.xyz")
-    run(*words, "--checkpoint", finished / "symgnn-0" / "checkpoint.pt")
-    said = read_structure(tmp_path / "p.xyz").info["warnings"]
-    assert said == "; ".join((density, copper, zirconium))
-
-
-def test_a_predicted_file_can_be_predicted_again(finished, tmp_path):
-    structure, _ = glass(4)
-    structure.info["warnings"] = "of before"
-    for name in (fields.BARRIER, fields.BARRIER_SPREAD, fields.BARRIER_ERROR):
-        structure.set_array(name, np.zeros(len(structure)))
-    write_structure(tmp_path / "before.xyz", structure)
-    checkpoint = finished / "symgnn-0" / "checkpoint.pt"
-    run("predict", tmp_path / "before.xyz", "--checkpoint", checkpoint, "-o", tmp_path / "p.xyz")
-    written = read_structure(tmp_path / "p.xyz")
-    assert "warnings" not in written.info
-    assert fields.BARRIER_SPREAD not in written.arrays
-    assert (written.arrays[fields.BARRIER_ERROR] > 0).all()
-
-
-def test_an_unknown_element_is_refused_by_name(finished, tmp_path):
-    structure, _ = glass(4)
-    structure.numbers[3] = 13
-    write_structure(tmp_path / "glass.xyz", structure)
-    checkpoint = finished / "symgnn-0" / "checkpoint.pt"
-    with pytest.raises(InputError, match="Al: the model was trained on Cu, Zr only"):
-        run("predict", tmp_path / "glass.xyz", "--checkpoint", checkpoint, "-o", tmp_path / "p.xyz")
-    assert not (tmp_path / "p.xyz").exists()
 
 
 def test_checkpoint_carries_what_it_needs_and_holds_no_code(finished):
@@ -459,41 +324,3 @@ def test_a_table_of_other_labels_or_recipes_is_refused(finished, graphs, tmp_pat
     with pytest.raises(InputError, match="differ in their glasses, splits or labels"):
         run("evaluate", finished / "edge_length-0", tmp_path / "other", "-o", tmp_path / "t.csv")
     assert not list(tmp_path.glob("*.csv"))
-
-
-def test_structures_of_one_name_are_not_written_over_each_other(finished, tmp_path):
-    paths = [tmp_path / folder / "glass.xyz" for folder in "ab"]
-    for path in paths:
-        path.parent.mkdir()
-        write_structure(path, glass(4)[0])
-    checkpoint = finished / "symgnn-0" / "checkpoint.pt"
-    with pytest.raises(InputError, match=r"b/glass\.xyz: .*a/glass\.xyz is written to"):
-        run("predict", *paths, "--checkpoint", checkpoint, "-o", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_models_of_different_labels_are_no_ensemble(finished, tmp_path):
-    whole = finished / "symgnn-0" / "checkpoint.pt"
-    content = torch.load(whole, weights_only=True)
-    data = json.loads(content["data"]) | {"label": "barrier_pushed"}
-    torch.save(content | {"data": json.dumps(data)}, tmp_path / "checkpoint.pt")
-    with pytest.raises(InputError, match="different labels: barrier_mean and barrier_pushed"):
-        symgnn.load([whole, tmp_path / "checkpoint.pt"])
-    write_structure(tmp_path / "glass.xyz", glass(4)[0])
-    words = ("predict", tmp_path / "glass.xyz", "--checkpoint", tmp_path / "checkpoint.pt")
-    run(*words, "-o", tmp_path / "predicted.xyz")
-    assert read_structure(tmp_path / "predicted.xyz").info["label"] == "barrier_pushed"
-
-
-def test_unsound_structures_are_refused(finished):
-    predictor = symgnn.load(finished / "symgnn-0" / "checkpoint.pt")
-    structure, _ = glass(4)
-    for change, message in (
-        ({"pbc": [True, True, False]}, "must be in all three"),
-        ({"cell": [0, 0, 0]}, "no cell with a volume"),
-    ):
-        broken = structure.copy()
-        for key, value in change.items():
-            setattr(broken, key, value)
-        with pytest.raises(InputError, match=message):
-            predictor.predict(broken)
