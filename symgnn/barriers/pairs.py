@@ -19,6 +19,7 @@ from symgnn.vectors import LANES, read, write
 
 GROUPS = 4  # near pairs of two free atoms, near of a free and a frozen one, and far ones likewise
 BLOCK = 256  # candidates at a time
+ROOM = 0.75  # memory for candidates, over those of full lists of all atoms
 KIND = np.uint8
 MOST_ELEMENTS = 11  # twice their pairs, plus one, is a KIND
 
@@ -237,9 +238,15 @@ class PairList:
             self._reach**2,
             self._kind_of,
         )
+        if not self._count:
+            around = np.count_nonzero(np.einsum("xs,xs->s", place, place) < self._reach.max() ** 2)
+            self._candidates = _empty_candidates(int(ROOM * region.free * around), self._index)
         count = _find_candidates(*arguments, self._candidates)
+        room = count + count // 8 + LANES
         if count + LANES > len(self._candidates.first):
-            self._candidates = _empty_candidates(count + count // 8, self._index)
+            self._candidates = _empty_candidates(room, self._index)
             _find_candidates(*arguments, self._candidates)
+        # Copies take no more along than they need.
+        self._candidates = Candidates(*(array[:room] for array in self._candidates))
         self._count = count
         self._found_at = position.copy()
