@@ -26,8 +26,9 @@ WORTH_IT = 1.2  # least ratio of the radii of two regions of which both are used
 PREPARED = 4  # regions kept for the next searches at the same atom
 CANDIDATE_SKIN = 2.0  # Å, beyond the pairs of a list, of the candidates for them
 LARGER_CANDIDATE_SKIN = 5.0  # Å, where saddles are confirmed, at some distance from the start
-CHECK_BATCH = 8  # saddles confirmed together
+CHECK_BATCH = 32  # most saddles that are confirmed together
 CHECK_ATOMS = 40_000  # of all of them, which bounds the memory to some 200 MB
+LEAST_UNCONFIRMED = 16  # saddles that wait for one another where the structure is large
 
 
 class OpenSearch(Interface):
@@ -135,12 +136,21 @@ class ProcessorEngine:
 
     device = "cpu"
     batch: int
-    unconfirmed = CHECK_BATCH
+    confirming: list[int]
 
     @property
     def name(self) -> str:
         """What else than the protocol results depend on."""
         return type(self).__name__
+
+    @property
+    def unconfirmed(self) -> int:
+        """Saddles that are gathered before they are confirmed together.
+
+        Many, as few rows cost more each, but fewer where a confirmation takes seconds: what is
+        gathered is lost when the process is killed.
+        """
+        return min(self.batch, max(LEAST_UNCONFIRMED, self.confirming_rows(self.confirming[-1])))
 
     def rows(self, size: int, capacity: int) -> RowForces:
         """Forces for a batch of rows."""
