@@ -7,7 +7,8 @@ def load(checkpoint, device: str = "cpu", potential=None):
     """Load a trained model; `symgnn.load(checkpoint).predict(atoms)` gives barriers in eV.
 
     Args:
-        checkpoint: path of the checkpoint.pt of a training run, or several paths: an ensemble.
+        checkpoint: path of the checkpoint.pt of a training run, several paths for an ensemble, or
+            the name of a model that comes with the program: `Cu64Zr36`.
         device: `cpu` or `cuda`.
         potential: file of the potential of a model's per-atom inputs, for one that does not come
             with the program.

@@ -8,9 +8,14 @@ predictions; for training see `attention_kernel` and `encoding_kernel`.
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 EDGES_AT_ONCE = 200_000  # some 6,000 atoms at 5 Å
+
+
+def works_in_blocks(model: nn.Module) -> bool:
+    """Whether the layers of a model do large structures some targets at a time."""
+    return any(getattr(module, "in_blocks", False) for module in model.modules())
 
 
 def many_edges(edge_index: Tensor) -> bool:

@@ -78,6 +78,8 @@ class DensityLayer(nn.Module):
         dropout: share of the new features that training drops.
     """
 
+    in_blocks = True
+
     def __init__(self, width: int, *, channels: int, radial: int, products: int, dropout: float):
         super().__init__()
         self.send = nn.Linear(width, channels)

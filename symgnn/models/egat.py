@@ -126,6 +126,8 @@ class EdgeAttentionLayer(nn.Module):
         last: whether edge features are needed no more.
     """
 
+    in_blocks = True
+
     def __init__(self, width: int, heads: int, *, dropout: float, last: bool):
         super().__init__()
         self.attention = EdgeAttention(width, heads)

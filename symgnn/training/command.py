@@ -180,7 +180,9 @@ def predict(
         ..., help="Periodic structures: any format that ASE reads, LAMMPS data and dump included."
     ),
     checkpoint: list[Path] = typer.Option(
-        ..., help="checkpoint.pt of a training run; give several for an ensemble."
+        ...,
+        help="checkpoint.pt of a training run, several for an ensemble, or a model that comes with "
+        "the program: Cu64Zr36.",
     ),
     output: Path = typer.Option(
         ..., "--output", "-o", help="Extended XYZ to write; a folder for several structures."
@@ -204,7 +206,7 @@ def predict(
     warning says when a structure is outside of what the model was trained on: in composition or
     density, or off its minimum by the potential of the inputs or of --potential.
 
-    Example: `symgnn predict glass.xyz --checkpoint run/checkpoint.pt -o predicted.xyz`
+    Example: `symgnn predict glass.xyz --checkpoint Cu64Zr36 -o predicted.xyz`
     """
     from symgnn.training.prediction import load_predictor
     from symgnn.training.prediction_files import output_files, predict_file

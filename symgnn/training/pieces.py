@@ -1,16 +1,19 @@
-"""Training glasses in pieces: some atoms and a halo as deep as the network looks.
+"""Glasses in pieces: some atoms and a halo as deep as the network looks.
 
-For the atoms of a piece a local model says the same as on the whole glass, so that a step on a few
-atoms of a glass too large for the memory has the gradient of these atoms' errors. What is a mean
-over all atoms of a batch (batch norm, running statistics) sees the halo as well.
+For the atoms of a piece a local model says the same as on the whole glass: a structure too large
+for the memory is predicted piece by piece, and a training step on a few atoms of a glass has the
+gradient of these atoms' errors. In training, what is a mean over all atoms of a batch (batch norm,
+running statistics) sees the halo as well.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from symgnn.models.reach import reach
 from symgnn.training.batches import Batch
 
 
@@ -64,3 +67,20 @@ def piece_of(whole: Batch, own: np.ndarray, depth: int) -> Piece:
     atoms = inside.nonzero().squeeze(-1)
     labelled = (mine[atoms] & torch.isfinite(whole.target[atoms])).nonzero().squeeze(-1)
     return Piece(whole, atoms, ends.nonzero().squeeze(-1), labelled)
+
+
+@torch.no_grad()
+def predict_in_pieces(model: nn.Module, whole: Batch, pieces: Iterable[np.ndarray]) -> Tensor:
+    """What a model in evaluation mode says of the atoms, (atoms,), with the memory of a piece.
+
+    Args:
+        model: a local one, see `symgnn.models.reach`.
+        whole: the structure; its targets are finite.
+        pieces: indices of the atoms of each piece, ascending.
+    """
+    depth = max(reach(model), 1)  # an atom's own edges at least
+    found = torch.empty(len(whole.species), device=whole.species.device)
+    for own in pieces:
+        piece = piece_of(whole, own, depth)
+        found[piece.atoms[piece.labelled]] = piece.batch().through(model)[piece.labelled]
+    return found

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -14,15 +15,24 @@ from symgnn.descriptors.potential import largest_force
 from symgnn.descriptors.registry import describe, input_size, input_version
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
+from symgnn.models.blocks import works_in_blocks
+from symgnn.pieces import divide
 from symgnn.potentials import Potential, find_potential
 from symgnn.structures import check_structure
+from symgnn.training.batches import Batch
 from symgnn.training.checkpoint import Trained, load
 from symgnn.training.metrics import ensemble_error
+from symgnn.training.pieces import predict_in_pieces
+from symgnn.training.shipped import find_checkpoints
 
 # How far outside of the training glasses a structure may lie before a warning.
 DENSITY_MARGIN = 0.01  # relative
 COMPOSITION_MARGIN = 0.02  # share of atoms
 LARGEST_FORCE = 0.05  # eV/Å, on an atom: barriers are those of minima of the energy
+# Models whose layers have no blocks take larger structures in pieces, each with its halo, so that
+# the memory is that of some 50,000 atoms.
+AT_ONCE = 30_000  # atoms
+PIECE = 10_000  # atoms, without the halo
 
 
 class Predictor:
@@ -94,20 +104,29 @@ class Predictor:
         # before the edges, so that the memory of both is not needed at once
         described = self._describe(atoms)
         edge_index, edge_vector = edges(atoms.positions, atoms.cell.array, self.members[0].cutoff)
-        tensors = [
-            torch.from_numpy(array).to(self._device)
-            for array in (atoms.numbers.astype(np.int64), edge_index, edge_vector)
-        ]
+        whole = Batch(
+            torch.from_numpy(atoms.numbers.astype(np.int64)),
+            torch.from_numpy(edge_index),
+            torch.from_numpy(edge_vector),
+            target=torch.zeros(len(atoms)),
+            labelled=torch.arange(len(atoms)),
+            weight=torch.ones(len(atoms)),
+        ).to(self._device)
         del edge_index, edge_vector
 
         found = []
         for member, inputs in zip(self.members, described, strict=True):
-            standardised = member.model(*tensors, *inputs)
+            batch, model = replace(whole, inputs=inputs), member.model
+            if len(atoms) <= AT_ONCE or works_in_blocks(model):
+                standardised = batch.through(model)
+            else:
+                pieces = divide(atoms.positions, atoms.cell.array, PIECE)
+                standardised = predict_in_pieces(model, batch, pieces)
             found.append(member.scaling.barrier(standardised.double().cpu().numpy()))
         return np.stack(found)
 
-    def _describe(self, atoms: Atoms) -> list[list[torch.Tensor]]:
-        """Per-atom inputs (atoms, inputs) of each model, none or one; equal ones are shared."""
+    def _describe(self, atoms: Atoms) -> list[torch.Tensor | None]:
+        """Per-atom inputs (atoms, inputs) of each model, if any; equal ones are shared."""
 
         @cache
         def described(
@@ -120,9 +139,9 @@ class Predictor:
             return found.to(self._device)
 
         return [
-            [described(tuple(member.inputs["names"]), potential, tuple(member.inputs["elements"]))]
+            described(tuple(member.inputs["names"]), potential, tuple(member.inputs["elements"]))
             if member.inputs
-            else []
+            else None
             for member, potential in zip(self.members, self._potentials, strict=True)
         ]
 
@@ -228,12 +247,14 @@ def load_predictor(
     """Load one checkpoint, or several as an ensemble.
 
     Args:
-        checkpoint: checkpoint.pt of a training run, or a sequence of them.
+        checkpoint: checkpoint.pt of a training run, the name of a model that comes with the
+            program, or a sequence of them.
         device: `cpu` or `cuda`.
         potential: see `Predictor`.
 
     Raises:
         InputError: not a checkpoint that this program can use.
     """
-    paths = [checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint)
+    given = [checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint)
+    paths = [path for one in given for path in find_checkpoints(one)]
     return Predictor([load(path) for path in paths], device, potential)

@@ -13,9 +13,10 @@ from symgnn import fields
 from symgnn.errors import InputError
 from symgnn.lammps_files import HEAD
 from symgnn.structures import read_structure, write_structure
+from symgnn.training import prediction
 from symgnn.training.checkpoint import load
 from symgnn.training.loop import predict_graphs
-from tests.training.runs import glass, run
+from tests.training.runs import SMALL, glass, run
 
 
 def test_prediction_of_a_structure_is_that_of_its_graph(finished, graphs, tmp_path):
@@ -157,3 +158,23 @@ def test_unsound_structures_are_refused(finished):
             setattr(broken, key, value)
         with pytest.raises(InputError, match=message):
             predictor.predict(broken)
+
+
+@pytest.mark.parametrize("name", ["gcn", "schnet"])
+def test_large_structures_in_pieces_give_the_same(name, graphs, tmp_path, monkeypatch):
+    """Of a model without blocks: each piece with its halo, no piece the whole structure."""
+    run("train", graphs, "--model", name, "-o", tmp_path, *SMALL)
+    predictor = symgnn.load(tmp_path / "checkpoint.pt")
+    structure = glass(4)[0].repeat((8, 1, 1))
+    structure.rattle(0.1, seed=1)
+    (whole,) = predictor.predict_members(structure)
+    seen = []
+    model = predictor.members[0].model
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    monkeypatch.setattr(prediction, "AT_ONCE", 100)
+    monkeypatch.setattr(prediction, "PIECE", 60)
+    (pieces,) = predictor.predict_members(structure)
+    assert len(seen) == 8
+    assert max(seen) < len(structure)
+    np.testing.assert_allclose(pieces, whole, atol=1e-6)  # eV, in float32
+    assert whole.std() > 1e-4
