@@ -1,9 +1,18 @@
-"""Which sides of a saddle are relaxed with all atoms free."""
+"""Saddles found again where more atoms are free, up to all, and their two sides."""
 
 import numpy as np
 import pytest
+import torch
+from ase import Atoms
 
-from symgnn.barriers.confirmation import Descent
+from symgnn.barriers.artn import Artn
+from symgnn.barriers.confirmation import CHECK_EVALUATIONS, Descent
+from symgnn.barriers.engines import RegionEngine, grown_radii
+from symgnn.barriers.event import Event
+from symgnn.barriers.first_order import FirstOrderArtn
+from symgnn.barriers.protocol import Protocol, Status
+from symgnn.barriers.searches import Searches
+from symgnn.lammps_interface import LammpsForces
 
 SAME = 0.15  # Å
 
@@ -55,3 +64,159 @@ def test_the_start_on_both_sides_needs_one_relaxation() -> None:
     one = descent((0.12, 0.05))
     assert one.unsettled(SAME) == 0
     assert one.energies.tolist() == [0.4, 0.0]
+
+
+def test_a_saddle_is_one_of_the_full_system(relaxed: Atoms, cu_zr, monkeypatch) -> None:
+    """LAMMPS on all atoms, where an event keeps all displacements: the energy is the barrier."""
+    monkeypatch.setattr("symgnn.barriers.event.MOVED", -1.0)
+    engine = RegionEngine(relaxed, cu_zr, radius=5.0)
+    (event,) = Searches(relaxed, engine, protocol=Protocol(), seed=1).run([(77, 2)])
+    assert event.status == 0
+    with LammpsForces(relaxed, cu_zr) as forces:
+        start, _ = forces.energy_and_forces(relaxed.positions)
+        position = relaxed.positions.copy()
+        position[event.moved_atoms] += event.saddle_displacement
+        energy, force = forces.energy_and_forces(position)
+    assert energy - start == pytest.approx(event.barrier, abs=1e-6)
+    assert np.linalg.norm(force, axis=1).max() < Protocol().full_tolerance
+
+
+def hessian_by_differences(forces: LammpsForces, position: np.ndarray) -> np.ndarray:
+    """Of all atoms, (3 atoms, 3 atoms), eV/Å²."""
+    hessian = np.empty((position.size, position.size))
+    for k in range(position.size):
+        step = np.zeros(position.size)
+        step[k] = 0.002  # Å
+        ahead, behind = (
+            forces.energy_and_forces(position + sign * step.reshape(-1, 3))[1] for sign in (1, -1)
+        )
+        hessian[k] = (behind - ahead).ravel() / 0.004
+    return 0.5 * (hessian + hessian.T)
+
+
+def test_confirmed_saddles_are_those_of_the_full_system(relaxed, cu_zr, monkeypatch) -> None:
+    """LAMMPS and its Hessian by finite differences, with all atoms free.
+
+    Events say whether there is a second negative eigenvalue. Nearly all have none, also after they
+    have left a place with two.
+    """
+    monkeypatch.setattr("symgnn.barriers.event.MOVED", -1.0)  # keep every atom's displacement
+    leave, left = FirstOrderArtn._leave, []
+
+    def note(artn: FirstOrderArtn, rows: torch.Tensor, vector: torch.Tensor) -> None:
+        left.extend(rows.tolist())
+        leave(artn, rows, vector)
+
+    monkeypatch.setattr(FirstOrderArtn, "_leave", note)
+    engine = RegionEngine(relaxed, cu_zr, radius=5.0)
+    searches = Searches(relaxed, engine, protocol=Protocol(), seed=1)
+    after_two, negative, number = 0, 0, 0
+    with LammpsForces(relaxed, cu_zr) as forces:
+        start, _ = forces.energy_and_forces(relaxed.positions)
+        for atom in (0, 6, 18, 48, 66, 77, 78, 90):
+            left.clear()
+            (event,) = searches.run([(atom, 0)])
+            if event.status != Status.CONVERGED:
+                continue
+            number += 1
+            assert event.barrier < event.region_barrier  # more atoms give way
+            saddle = relaxed.positions + event.saddle_displacement
+            energy, force = forces.energy_and_forces(saddle)
+            assert np.linalg.norm(force, axis=1).max() < 0.01 + 1e-7
+            # displacements are exact here, and the splines are LAMMPS's
+            assert event.barrier == pytest.approx(energy - start, abs=1e-6)
+            values = np.linalg.eigvalsh(hessian_by_differences(forces, saddle))
+            assert values[0] < -0.01
+            # Lanczos iterations end where the eigenvalue moves by less than 0.03 eV/Å² a step
+            assert event.curvature == pytest.approx(values[0], abs=0.1)
+            # three others, next to zero, are translations
+            second = np.sort(np.delete(values[1:], np.abs(values[1:]).argsort()[:3]))[0]
+            assert (second < 0.0) == (event.second_curvature < 0.0)
+            # no Ritz value is below the second eigenvalue but by the finite differences' error
+            assert event.second_curvature > second - 5e-3
+            # where the iterations end early it is proved to be negative, or clearly is not
+            assert event.second_curvature == pytest.approx(second, abs=0.03)
+            negative += second < 0.0
+            after_two += second > 0.0 and len(left) > 0
+    assert number >= 6
+    assert negative <= 2
+    assert after_two >= 2
+
+
+def test_a_larger_region_in_between_changes_no_saddle(relaxed, cu_zr) -> None:
+    atoms = relaxed.repeat(2)
+    found = []
+    for between in (True, False):
+        engine = RegionEngine(atoms, cu_zr, radius=5.0)
+        assert len(engine.confirming) == 3
+        if not between:
+            engine.confirming, engine.descending = engine.confirming[-1:], 0
+        searches = Searches(atoms, engine, protocol=Protocol(full_tolerance=0.001), seed=1)
+        found.append(sorted(searches.run([(77, 0), (77, 2)]), key=lambda event: event.search))
+    for stepwise, direct in zip(*found, strict=True):
+        assert stepwise.status == direct.status == 0
+        assert stepwise.region_barrier == direct.region_barrier == direct.grown_barrier
+        # the last region is nearer to the full system than the first, and not all of it
+        assert stepwise.barrier < stepwise.grown_barrier < stepwise.region_barrier - 0.05
+        # both are within F²/2k of the saddle: at 0.004 eV/Å that is 4 meV for a flat one
+        assert stepwise.barrier == pytest.approx(direct.barrier, abs=1e-3)
+        assert stepwise.connected == direct.connected
+
+
+@pytest.mark.parametrize(("losses", "status"), [(1, Status.CONVERGED), (2, Status.NOT_CONFIRMED)])
+def test_a_saddle_that_a_larger_system_loses_is_tried_again(
+    relaxed, cu_zr, monkeypatch, losses: int, status: Status
+) -> None:
+    """A search that starts with all its force calls spent ends at the first look at its mode."""
+
+    def found() -> Event:
+        engine = RegionEngine(relaxed, cu_zr, radius=5.0)
+        return next(Searches(relaxed, engine, protocol=Protocol(), seed=1).run([(77, 4)]))
+
+    kept, admit, tries = found(), Artn.admit_saddle, []
+
+    def spend(artn: Artn, row: int, *state: torch.Tensor, again: bool) -> None:
+        admit(artn, row, *state, again=again)
+        tries.append(again)
+        artn.evaluations[row] = CHECK_EVALUATIONS if len(tries) <= losses else 0
+
+    monkeypatch.setattr(Artn, "admit_saddle", spend)
+    event = found()
+    assert tries == [False, True]
+    assert event.status == status
+    assert event.full_evaluations > losses * CHECK_EVALUATIONS  # the calls of both tries
+    if status == Status.CONVERGED:
+        # the same saddle; its barrier is known to F²/2k
+        assert event.barrier == pytest.approx(kept.barrier, abs=1e-3)
+    else:
+        assert np.isnan(event.barrier)
+
+
+def test_regions_grow_as_far_as_the_cell_is_wide() -> None:
+    def radii(*lengths: float) -> list[float]:
+        return grown_radii(Atoms("Cu", cell=lengths, pbc=True), 8.0)
+
+    assert radii(60, 60, 60) == [16.0, 25.0]
+    assert radii(60, 60, 44) == pytest.approx([16.0, 22.0])
+    assert radii(60, 60, 36) == [16.0]  # 18 Å is not worth a region of its own
+    assert radii(60, 60, 30) == []
+    sheared = Atoms("Cu", cell=[[60, 0, 0], [60, 60, 0], [0, 0, 60]], pbc=True)
+    assert grown_radii(sheared, 8.0) == pytest.approx([16.0, 60 / 8**0.5])
+
+
+def test_without_the_check_barriers_are_those_of_the_region(relaxed, cu_zr) -> None:
+    checked, unchecked = (
+        next(
+            Searches(
+                relaxed,
+                RegionEngine(relaxed, cu_zr, radius=5.0),
+                protocol=Protocol(),
+                seed=1,
+                check=check,
+            ).run([(77, 0)])
+        )
+        for check in (True, False)
+    )
+    assert unchecked.full_evaluations == 0 < checked.full_evaluations
+    assert unchecked.barrier == unchecked.region_barrier == checked.region_barrier
+    assert checked.barrier < checked.region_barrier
