@@ -50,6 +50,8 @@ DISPLACEMENT_MAX = "displacement_max"  # (searches,), Å, largest of an atom, st
 TARGET_DISPLACEMENT = "target_displacement"  # (searches,), Å, of the target, start to saddle
 PUSHED_SHARE = "pushed_share"  # (searches,), of the moved atoms' squares that the pushed ones have
 FORCE_EVALUATIONS = "force_evaluations"  # (searches,), force calls that the search took
+SADDLE_EVALUATIONS = "saddle_evaluations"  # (searches,), force calls until the saddle was found
+LANCZOS_EVALUATIONS = "lanczos_evaluations"  # (searches,), force calls for eigenvectors
 REGION_BARRIER = "region_barrier"  # (searches,), eV, while the atoms outside the region were frozen
 GROWN_BARRIER = "grown_barrier"  # (searches,), eV, in the largest region before all atoms were free
 FULL_EVALUATIONS = "full_evaluations"  # (searches,), force calls of larger systems to its saddle
@@ -61,13 +63,14 @@ BARRIER_MEAN = "barrier_mean"  # (atoms,), eV, NaN where no search converged
 BARRIER_STD = "barrier_std"  # (atoms,), eV, over the searches of an atom
 SEARCHES = "searches"  # (atoms,), searches made
 CONVERGED = "converged"  # (atoms,), searches that reached a saddle
+COUNTED = "counted"  # (atoms,), searches that BARRIER_MEAN is the mean of; so for every label
 
 # graphs.h5: a group a glass
 # It also has POSITION, CELL, SPECIES and BARRIER, and BARRIER_STD, SEARCHES and CONVERGED where
 # the labels come from searches.
 EDGE_INDEX = "edge_index"  # (2, edges), source and target atoms, sorted by target
 EDGE_VECTOR = "edge_vector"  # (edges, 3), Å, source -> target
-ENERGY = "energy"  # (atoms,), eV, potential energy of each atom
+PUBLISHED_ENERGY = "energy"  # (atoms,), eV, potential energy of each atom as published
 PUBLISHED_PRESSURE = "published_pressure"  # (atoms,), local pressure as published, unit not stated
 INPUTS = "inputs"  # group of a glass, per-atom inputs of models by name, (atoms, n)
 LABEL = "label"  # attribute of the file, and of what is predicted: the events' dataset in BARRIER
@@ -86,8 +89,6 @@ ATOM_IMPORTANCE = "atom_importance"  # (atoms of the field,), half the sum over 
 EDGE = "edge"  # (edges of the field,), column of edge_index
 IMPORTANCE = "importance"  # (edges of the field,), by method; NaN where not computed
 PREDICTION = "prediction"  # attribute of an atom, eV, the model's barrier
-SADDLE_EVALUATIONS = "saddle_evaluations"  # (searches,), force calls until the saddle was found
-LANCZOS_EVALUATIONS = "lanczos_evaluations"  # (searches,), force calls for eigenvectors
 
 # events.h5, group `atoms`: also barrier_mean_pushed, _all, _single, _target and _connected, the
 # means over converged searches that `barriers.events.counted` and `weights` define; barrier_mean is

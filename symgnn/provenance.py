@@ -53,6 +53,13 @@ STAGE_MODULES = {
 }
 
 
+# Modules in a stage's folder that use its results and decide none of them.
+USES = {
+    "barriers": ("export.py",),
+    "training": ("prediction.py", "prediction_files.py", "shipped.py"),
+}
+
+
 def versions() -> dict[str, str]:
     """Versions of this package and of those whose code decides results."""
     found = {"symgnn": symgnn.__version__}
@@ -95,6 +102,7 @@ def stage_hash(stage: str) -> str:
     """
     root = Path(symgnn.__file__).parent
     paths = set((root / stage).glob("*.py"))
+    paths -= {root / stage / name for name in USES.get(stage, ())}
     for pattern in STAGE_MODULES[stage]:
         paths.update(root.glob(pattern))
     digest = hashlib.sha256()

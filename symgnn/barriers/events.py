@@ -171,10 +171,13 @@ def _write_columns(file: h5py.File, columns: dict[str, np.ndarray], atoms: int, 
     group = file.create_group(fields.ATOMS)
     for kind in LABELS:
         mean, deviation = atom_means(columns, atoms, kind)
+        number = np.bincount(columns[fields.ATOM][counted(columns, kind)], minlength=atoms)
         group.create_dataset(f"{fields.BARRIER_MEAN}_{kind}", data=mean)
+        group.create_dataset(f"{fields.COUNTED}_{kind}", data=number.astype("i4"))
         if kind == label:
             group.create_dataset(fields.BARRIER_MEAN, data=mean)
             group.create_dataset(fields.BARRIER_STD, data=deviation)
+            group.create_dataset(fields.COUNTED, data=number.astype("i4"))
     converged = counted(columns, "all")
     atom = columns[fields.ATOM]
     number = np.bincount(atom, minlength=atoms)
@@ -248,13 +251,16 @@ def merge_events(paths: list[Path], output: Path) -> None:
     """
     first: dict[str, object] = {}
     merged: dict[tuple[int, int], Event] = {}
+    used: list[str] = []
     for path in paths:
         with open_hdf5(path, "events") as file:
             attributes = dict(file.attrs)
             atoms = len(file[fields.ATOMS][fields.SEARCHES])
         first = first or attributes
         for key, value in attributes.items():
-            if first.get(key) != value:
+            if key == "versions":  # of packages, which may have been updated between two shards
+                used.append(value)
+            elif first.get(key) != value:
                 raise InputError(f"{path}: {key} differs from that of {paths[0]}")
         for event in read_events(path):
             if (event.atom, event.search) in merged:
@@ -264,7 +270,17 @@ def merge_events(paths: list[Path], output: Path) -> None:
             merged[event.atom, event.search] = event
     label = str(first.pop("label"))
     kept = {k: v for k, v in first.items() if k not in ("format", "format_version")}
+    if used:
+        kept["versions"] = _all_versions(used)
     write_events(output, merged.values(), atoms=atoms, label=label, attributes=kept)
+
+
+def _all_versions(used: list[str]) -> str:
+    """Every version of each package that made a part, in the form of one part's."""
+    parts = [json.loads(one) for one in used]
+    names = sorted({name for part in parts for name in part})
+    found = {n: ", ".join(sorted({part[n] for part in parts if n in part})) for n in names}
+    return json.dumps(found, sort_keys=True)
 
 
 def protocol_of(path: Path | str) -> dict:

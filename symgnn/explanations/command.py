@@ -48,7 +48,7 @@ def explain(
     Each atom is explained within its receptive field, the atoms that message passing can reach.
     GNNExplainer finds a weight between 0 and 1 for each edge that keeps the prediction by a
     squared error; integrated gradients and saliency differentiate the prediction by the weights
-    of the messages; removal predicts again without each edge and atom, and is the reference. The
+    of the messages; removal predicts again without each edge and atom, which is exact and slow. The
     signed methods give eV. Stopped or killed, the same command goes on after the last atom done.
 
     Example: `symgnn explain glass.xyz --checkpoint run/checkpoint.pt --atoms 3 -o explanation.h5`

@@ -20,7 +20,8 @@ class Labels:
         path: the events file.
         structure_hash: of the structure that was searched.
         barrier: (atoms,) float64, eV, NaN where unlabelled.
-        atom_fields: standard deviation and numbers of searches, (atoms,) each.
+        atom_fields: standard deviation and numbers of searches, made, converged and counted,
+            (atoms,) each.
     """
 
     path: str
@@ -35,7 +36,7 @@ def read_labels(path: Path | str, *, label: str, min_converged: int) -> Labels:
     Args:
         path: events.h5.
         label: dataset of its group `atoms` to use as the barrier.
-        min_converged: atoms with fewer converged searches stay unlabelled.
+        min_converged: atoms whose label is the mean of fewer searches stay unlabelled.
 
     Raises:
         InputError: no events file, or it has no such label.
@@ -47,6 +48,11 @@ def read_labels(path: Path | str, *, label: str, min_converged: int) -> Labels:
         barrier = atoms[label][()].astype(np.float64)
         kept = {name: atoms[name][()] for name in KEPT if name in atoms}
         structure_hash = str(file.attrs.get("structure_hash", ""))
-    if fields.CONVERGED in kept:
-        barrier[kept[fields.CONVERGED] < min_converged] = np.nan
+        # How many searches a label is the mean of: of another label than the default, its own.
+        counted = label.replace(fields.BARRIER_MEAN, fields.COUNTED)
+        if counted in atoms:
+            kept[fields.COUNTED] = atoms[counted][()]
+    number = kept.get(fields.COUNTED, kept.get(fields.CONVERGED))
+    if number is not None:
+        barrier[number < min_converged] = np.nan
     return Labels(str(path), structure_hash, barrier, kept)

@@ -73,7 +73,7 @@ def read_published(path: Path | str, *, cutoff: float) -> Graph:
         raise InputError(f"{path}: not a published graph ({error})") from None
     if len(label) != len(numbers):
         raise InputError(f"{path}: {len(label)} labels for {len(numbers)} atoms")
-    for theirs, ours in (("pot", fields.ENERGY), ("press", fields.PUBLISHED_PRESSURE)):
+    for theirs, ours in (("pot", fields.PUBLISHED_ENERGY), ("press", fields.PUBLISHED_PRESSURE)):
         if theirs in content:
             graph.atom_fields[ours] = np.asarray(content[theirs], dtype=np.float64).ravel()
     graph.attributes["density"] = len(numbers) / float(box.prod())

@@ -50,6 +50,15 @@ def model_inputs(name: str) -> tuple[str, ...]:
     return MODEL_INPUTS.get(name, ())
 
 
+def takes(name: str, option: str) -> bool:
+    """Whether a model has an option.
+
+    Raises:
+        InputError: unknown model, or its library is not installed.
+    """
+    return option in inspect.signature(model_class(name)).parameters
+
+
 def changed_options(name: str, options: Mapping[str, object]) -> dict[str, object]:
     """The options of a model that are not its defaults, so that one model has one name.
 
@@ -79,7 +88,8 @@ def build_model(name: str, *, elements: Sequence[int], **options: object) -> nn.
     known = [key for key in inspect.signature(found).parameters if key != "elements"]
     for key in options:
         if key not in known:
-            raise InputError(f"--{key.replace('_', '-')}: {name} has only {', '.join(known)}")
+            has = f"has only {', '.join(known)}" if known else "has no options"
+            raise InputError(f"--{key.replace('_', '-')}: {name} {has}")
     try:
         return found(list(elements), **options)
     except ValueError as error:

@@ -131,7 +131,7 @@ class SymGNN(nn.Module):
             edge_index: (2, edges), source and target.
             edge_vector: (edges, 3), Å, source -> target.
         """
-        transformations = self.symmetrization().to(edge_vector.dtype)
+        transformations = self.symmetrization().to(edge_vector)
         aggregate = AGGREGATIONS[self.aggregation]
         return aggregate(self, species, edge_index, edge_vector, transformations)
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from symgnn.fields import CONVERGED
+from symgnn.fields import CONVERGED, COUNTED
 from symgnn.graphs.graph import Graph
 
 
@@ -99,14 +99,15 @@ def label_weights(graph: Graph, scaling: Scaling, label_noise: float) -> np.ndar
 
     A mean over n searches has the variance s^2 / n around the mean over all; a label weighs
     1 / (1 + s^2 / (n std^2)), the inverse of that variance and of the labels' own together.
-    Without `converged` in the graph, or with s = 0, all weigh the same.
+    Without `counted` or `converged` in the graph, or with s = 0, all weigh the same.
 
     Args:
         graph: the graph.
         scaling: has the standard deviation of the labels.
         label_noise: s, standard deviation of the barriers of one atom's searches, eV.
     """
-    searches = graph.atom_fields.get(CONVERGED, np.ones(len(graph.species)))
+    number = graph.atom_fields.get(CONVERGED, np.ones(len(graph.species)))
+    searches = graph.atom_fields.get(COUNTED, number)
     noise = (label_noise / scaling.std) ** 2 / np.maximum(searches, 1)
     return 1 / (1 + noise)
 

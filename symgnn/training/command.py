@@ -97,7 +97,7 @@ def train(
         None, help="Stop after this time, s, with exit code 75; run again to go on."
     ),
     tensorboard: bool = typer.Option(
-        False, help="Also log to <output>/tensorboard (needs the package tensorboard)."
+        False, help="Also log to tensorboard/ in the output (needs the package tensorboard)."
     ),
     device: str = DEVICE,
     threads: int = THREADS,
@@ -177,7 +177,9 @@ def evaluate(
 
 def predict(
     structures: list[Path] = typer.Argument(
-        ..., help="Periodic structures: any format that ASE reads, LAMMPS data and dump included."
+        ...,
+        help="Periodic structures: any format that ASE reads, LAMMPS data and dump included; of a "
+        "trajectory its last frame.",
     ),
     checkpoint: list[Path] = typer.Option(
         ...,

@@ -17,7 +17,7 @@ from symgnn.pieces import divide
 from symgnn.training.batches import Batch, Scaling, as_batch, join
 from symgnn.training.compiling import compiled
 from symgnn.training.metrics import metrics_of_glasses
-from symgnn.training.pieces import piece_of
+from symgnn.training.pieces import piece_of, predict_all
 from symgnn.training.recipe import Recipe, average_weights, build_optimizer, learning_rate
 
 REFRESHING_GLASSES = 4  # at most: a glass has some 250,000 edges, which give their means well
@@ -223,6 +223,7 @@ def predict_graphs(
     model.eval()
     predicted = {}
     for graph in graphs:
-        standardised = as_batch(graph, scaling, inputs=inputs).to(device).through(model)
+        batch = as_batch(graph, scaling, inputs=inputs).to(device)
+        standardised = predict_all(model, batch, graph.position, graph.cell)
         predicted[graph.name] = scaling.barrier(standardised.double().cpu().numpy())
     return predicted

@@ -6,15 +6,21 @@ gradient of these atoms' errors. In training, what is a mean over all atoms of a
 running statistics) sees the halo as well.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from symgnn.models.blocks import works_in_blocks
 from symgnn.models.reach import reach
+from symgnn.pieces import divide
 from symgnn.training.batches import Batch
+
+# Models whose layers have no blocks predict larger structures in pieces, each with its halo, so
+# that the memory is that of some 50,000 atoms.
+AT_ONCE = 30_000  # atoms
+PIECE = 10_000  # atoms, without the halo
 
 
 @dataclass(frozen=True)
@@ -70,17 +76,23 @@ def piece_of(whole: Batch, own: np.ndarray, depth: int) -> Piece:
 
 
 @torch.no_grad()
-def predict_in_pieces(model: nn.Module, whole: Batch, pieces: Iterable[np.ndarray]) -> Tensor:
-    """What a model in evaluation mode says of the atoms, (atoms,), with the memory of a piece.
+def predict_all(model: nn.Module, whole: Batch, positions: np.ndarray, cell: np.ndarray) -> Tensor:
+    """What a model in evaluation mode says of the atoms of a structure of any size, (atoms,).
+
+    A structure that is too large for a model whose layers have no blocks is done in pieces.
 
     Args:
         model: a local one, see `symgnn.models.reach`.
-        whole: the structure; its targets are finite.
-        pieces: indices of the atoms of each piece, ascending.
+        whole: the structure.
+        positions: (atoms, 3), Å.
+        cell: (3, 3), Å.
     """
+    if len(whole.species) <= AT_ONCE or works_in_blocks(model):
+        return whole.through(model)
     depth = max(reach(model), 1)  # an atom's own edges at least
+    whole = replace(whole, target=torch.zeros_like(whole.target))  # every atom is of interest
     found = torch.empty(len(whole.species), device=whole.species.device)
-    for own in pieces:
+    for own in divide(positions, cell, PIECE):
         piece = piece_of(whole, own, depth)
         found[piece.atoms[piece.labelled]] = piece.batch().through(model)[piece.labelled]
     return found

@@ -15,24 +15,18 @@ from symgnn.descriptors.potential import largest_force
 from symgnn.descriptors.registry import describe, input_size, input_version
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
-from symgnn.models.blocks import works_in_blocks
-from symgnn.pieces import divide
 from symgnn.potentials import Potential, find_potential
 from symgnn.structures import check_structure
 from symgnn.training.batches import Batch
 from symgnn.training.checkpoint import Trained, load
 from symgnn.training.metrics import ensemble_error
-from symgnn.training.pieces import predict_in_pieces
+from symgnn.training.pieces import predict_all
 from symgnn.training.shipped import find_checkpoints
 
 # How far outside of the training glasses a structure may lie before a warning.
 DENSITY_MARGIN = 0.01  # relative
 COMPOSITION_MARGIN = 0.02  # share of atoms
 LARGEST_FORCE = 0.05  # eV/Å, on an atom: barriers are those of minima of the energy
-# Models whose layers have no blocks take larger structures in pieces, each with its halo, so that
-# the memory is that of some 50,000 atoms.
-AT_ONCE = 30_000  # atoms
-PIECE = 10_000  # atoms, without the halo
 
 
 class Predictor:
@@ -116,12 +110,8 @@ class Predictor:
 
         found = []
         for member, inputs in zip(self.members, described, strict=True):
-            batch, model = replace(whole, inputs=inputs), member.model
-            if len(atoms) <= AT_ONCE or works_in_blocks(model):
-                standardised = batch.through(model)
-            else:
-                pieces = divide(atoms.positions, atoms.cell.array, PIECE)
-                standardised = predict_in_pieces(model, batch, pieces)
+            batch = replace(whole, inputs=inputs)
+            standardised = predict_all(member.model, batch, atoms.positions, atoms.cell.array)
             found.append(member.scaling.barrier(standardised.double().cpu().numpy()))
         return np.stack(found)
 

@@ -16,8 +16,17 @@ def output_files(structures: Sequence[Path], output: Path) -> list[Path]:
 
     Raises:
         InputError: two structures would be written to one file, or one to where a folder is, or
-            several to where a file is.
+            several to where a file is, or over a structure.
     """
+    targets = _targets(structures, output)
+    given = {path.resolve() for path in structures}
+    for target in targets:
+        if target.resolve() in given:
+            raise InputError(f"--output: {target}: is one of the structures; name another place")
+    return targets
+
+
+def _targets(structures: Sequence[Path], output: Path) -> list[Path]:
     if len(structures) == 1:
         if output.is_dir():
             raise InputError(f"--output: {output}: is a folder; name a file for one structure")

@@ -4,6 +4,7 @@ import csv
 import json
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from symgnn.errors import InputError
 from symgnn.files import atomic_path, create_hdf5
 from symgnn.graphs.dataset import SPLITS, Dataset, read_graphs
 from symgnn.graphs.graph import Graph
-from symgnn.models.registry import build_model, changed_options, model_inputs
+from symgnn.models.registry import build_model, changed_options, model_inputs, takes
 from symgnn.progress import Progress, TimeBudget
 from symgnn.provenance import provenance, stage_hash, versions
 from symgnn.training.batches import label_scaling
@@ -76,6 +77,8 @@ def train_model(
     _check_inputs(path, model, inputs, dataset)
     described = _inputs_of(path, inputs, dataset)
     torch.manual_seed(seed)
+    if takes(model, "reach"):  # as far as there are edges
+        options = {"reach": dataset.cutoff, **options}
     options = changed_options(model, options)
     network = build_model(model, elements=elements, **options).to(device)
     state = start(network, recipe)
@@ -84,7 +87,7 @@ def train_model(
     progress = Progress("training", recipe.epochs, done=state.epoch)
     log = _tensorboard(output / "tensorboard", state.epoch) if tensorboard else None
     saver = _Saver(output, signature, progress, checkpoint_interval, budget, log)
-    with progress:
+    with progress, log or nullcontext():
         train(
             state,
             training=training,
@@ -226,6 +229,7 @@ class _Saver:
 
 def _save(output: Path, state: State, signature: str) -> None:
     """Write resume.pt and the history so far."""
+    device = next(state.model.parameters()).device
     content = {
         "signature": signature,
         "model": state.model.state_dict(),
@@ -238,7 +242,7 @@ def _save(output: Path, state: State, signature: str) -> None:
         "best_score": state.best_score,
         "history": state.history,
         "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state_all(),
+        "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
     with atomic_path(output / RESUME) as temporary:
         torch.save(content, temporary)
@@ -259,8 +263,9 @@ def _resume(path: Path, state: State, signature: str) -> None:
     for name in ("best", "epoch", "step", "best_epoch", "best_score", "history"):
         setattr(state, name, content[name])
     torch.set_rng_state(content["random"])
-    if content["random_cuda"]:
-        torch.cuda.set_rng_state_all(content["random_cuda"])
+    device = next(state.model.parameters()).device
+    if content["random_cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(content["random_cuda"], device)
 
 
 def _write_results(

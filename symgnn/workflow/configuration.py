@@ -115,6 +115,9 @@ def _message(error, config: Mapping, files: Iterable[Path | str]) -> str:
         unknown = next(key for key in error.instance if key not in known)
         path, value = [*path, unknown], value[unknown]
         text = f"unknown key; known here: {', '.join(known) or 'none'}"
+    elif "propertyNames" in error.absolute_schema_path:
+        path, value = [*path, error.instance], value[error.instance]
+        text = f"the key must be {describe(error.schema)}"
     elif error.validator == "required":
         missing = next(key for key in error.validator_value if key not in error.instance)
         path = [*path, missing]

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from symgnn.errors import InputError
 from symgnn.models.inputs import MODEL_INPUTS
-from symgnn.potentials import Potential, check_elements, parse_composition
+from symgnn.potentials import EAM_STYLES, Potential, check_elements, parse_composition
 
 THREADED = ("omp", "kk", "intel")  # suffixes of LAMMPS that use several threads a rank
 SPLITS = ("train", "validation", "test")
@@ -137,6 +137,18 @@ def command_options(options: Mapping[str, object]) -> str:
     return " ".join(words)
 
 
+def search_options(protocol: Mapping[str, object], potential: Potential) -> str:
+    """Options of `symgnn barriers`, with engine `auto` resolved: a job must not find out by itself.
+
+    A GPU is used where the configuration asks for one, as its jobs have a rule of their own; shards
+    of one glass must not differ with the nodes they run on.
+    """
+    chosen = dict(protocol)
+    if chosen.get("engine", "auto") == "auto":
+        chosen["engine"] = "cpu" if potential.style in EAM_STYLES.values() else "lammps"
+    return command_options(chosen)
+
+
 def list_shards(barriers: Mapping, glasses: Iterable[Glass]) -> dict[str, int]:
     """The number of barrier jobs of each glass, by its name.
 
@@ -168,6 +180,16 @@ def check_inputs(config: Mapping) -> None:
                 raise InputError(
                     f"graphs.inputs: {given}: model {model} needs {name!r}; add it to the list"
                 )
+
+
+def check_explained(config: Mapping, glasses: Iterable[Glass]) -> None:
+    """Check that every glass has the atoms that are to be explained.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    for glass in glasses:
+        chosen_count(config["explanations"]["atoms"], glass.atoms, "explanations.atoms")
 
 
 def check_compositions(glasses: Iterable[Glass], potential: Potential) -> None:

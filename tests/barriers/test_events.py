@@ -9,8 +9,10 @@ from symgnn.barriers.events import (
     counted,
     duplicates,
     weights,
+    write_events,
 )
 from symgnn.barriers.protocol import Status
+from symgnn.graphs.labels import read_labels
 
 
 def event_of(search: int, atom: int = 3, **changes: object) -> Event:
@@ -85,3 +87,19 @@ def test_each_label_counts_its_searches() -> None:
     mean, deviation = atom_means(columns, 2, "pushed")
     np.testing.assert_allclose(mean, [1.375, np.nan])
     np.testing.assert_allclose(deviation[0], np.sqrt(0.5 * 0.375**2 + 0.25 * (0.625**2 + 0.125**2)))
+
+
+def test_a_label_s_number_of_searches_is_its_own(tmp_path) -> None:
+    """Of three searches that converged two are connected and the same: one counts as connected."""
+    same = {"final_energy": 0.4, "connected": True}
+    events = [event_of(0, **same), event_of(1, **same), event_of(2, connected=False)]
+    path = tmp_path / "events.h5"
+    attributes = {"seed": 0, "structure_hash": ""}
+    write_events(path, events, atoms=5, label="all", attributes=attributes)
+    for label, number in (("barrier_mean", 3), ("barrier_mean_connected", 1)):
+        found = read_labels(path, label=label, min_converged=1)
+        assert found.atom_fields[fields.COUNTED].tolist() == [0, 0, 0, number, 0]
+        assert np.isfinite(found.barrier).sum() == 1
+    found = read_labels(path, label="barrier_mean_connected", min_converged=2)
+    assert np.isnan(found.barrier).all()
+    assert found.atom_fields[fields.CONVERGED][3] == 3

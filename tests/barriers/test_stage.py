@@ -1,5 +1,6 @@
 """The barriers stage: the same bytes however the work is cut, stopped, or handed out."""
 
+import json
 import os
 import signal
 import subprocess
@@ -159,6 +160,16 @@ def test_shards_merge_to_the_same_bytes(glass, whole, tmp_path) -> None:
     assert (tmp_path / "merged.h5").read_bytes() == whole.read_bytes()
     with pytest.raises(InputError, match="is in another shard too"):
         merge_events([shards[0], shards[0]], tmp_path / "twice.h5")
+    with h5py.File(shards[1], "r+") as file:  # as made after an update
+        used = json.loads(file.attrs["versions"])
+        file.attrs["versions"] = json.dumps(used | {"numpy": "9.0"})
+    merge_events(shards, tmp_path / "updated.h5")
+    with h5py.File(tmp_path / "updated.h5") as file:
+        assert json.loads(file.attrs["versions"])["numpy"] == f"{used['numpy']}, 9.0"
+    with h5py.File(shards[1], "r+") as file:
+        file.attrs["seed"] = 5
+    with pytest.raises(InputError, match="seed differs from that of"):
+        merge_events(shards, tmp_path / "other.h5")
 
 
 def test_two_ranks_give_the_same_bytes(glass, whole, tmp_path) -> None:

@@ -78,7 +78,7 @@ def test_defects_are_named_and_the_papers_split_is_set(folder, tmp_path):
     content = made_up(0)
     np.testing.assert_array_equal(graph.species, np.where(content["types"] == 1, 29, 40))
     np.testing.assert_array_equal(graph.barrier, content["trajectory_start_velocities"])
-    np.testing.assert_array_equal(graph.atom_fields[fields.ENERGY], content["pot"])
+    np.testing.assert_array_equal(graph.atom_fields[fields.PUBLISHED_ENERGY], content["pot"])
 
 
 def test_grouped_split_moves_whole_groups(folder, tmp_path):

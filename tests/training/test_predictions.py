@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 
 import ase.io
 import numpy as np
@@ -13,7 +14,7 @@ from symgnn import fields
 from symgnn.errors import InputError
 from symgnn.lammps_files import HEAD
 from symgnn.structures import read_structure, write_structure
-from symgnn.training import prediction
+from symgnn.training import pieces
 from symgnn.training.checkpoint import load
 from symgnn.training.loop import predict_graphs
 from tests.training.runs import SMALL, glass, run
@@ -171,10 +172,22 @@ def test_large_structures_in_pieces_give_the_same(name, graphs, tmp_path, monkey
     seen = []
     model = predictor.members[0].model
     model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    monkeypatch.setattr(prediction, "AT_ONCE", 100)
-    monkeypatch.setattr(prediction, "PIECE", 60)
-    (pieces,) = predictor.predict_members(structure)
+    monkeypatch.setattr(pieces, "AT_ONCE", 100)
+    monkeypatch.setattr(pieces, "PIECE", 60)
+    (parts,) = predictor.predict_members(structure)
     assert len(seen) == 8
     assert max(seen) < len(structure)
-    np.testing.assert_allclose(pieces, whole, atol=1e-6)  # eV, in float32
+    np.testing.assert_allclose(parts, whole, atol=1e-6)  # eV, in float32
     assert whole.std() > 1e-4
+
+
+def test_no_structure_is_written_over(finished, tmp_path):
+    write_structure(tmp_path / "a.xyz", glass(4)[0])
+    shutil.copy(tmp_path / "a.xyz", tmp_path / "b.xyz")
+    before = (tmp_path / "a.xyz").read_bytes()
+    checkpoint = ("--checkpoint", finished / "symgnn-0" / "checkpoint.pt")
+    for structures, output in ((["a.xyz", "b.xyz"], tmp_path), (["a.xyz"], tmp_path / "a.xyz")):
+        given = [tmp_path / name for name in structures]
+        with pytest.raises(InputError, match=r"a\.xyz: is one of the structures"):
+            run("predict", *given, *checkpoint, "-o", output)
+    assert (tmp_path / "a.xyz").read_bytes() == before

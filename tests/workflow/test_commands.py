@@ -5,6 +5,7 @@ import typer
 import yaml
 
 from symgnn.cli import app
+from symgnn.models.registry import MODELS
 
 SECTIONS = {
     "quench": "glasses.protocol",
@@ -36,6 +37,26 @@ def test_every_key_is_an_option(repository, command):
     keys = set(section(repository, SECTIONS[command])["properties"])
     assert keys
     assert keys <= options_of(command)
+
+
+def test_every_option_is_a_key_or_the_workflow_s(repository):
+    """No option of a stage is out of a configuration's reach without a reason."""
+    of_the_workflow = {
+        "quench": {"composition", "atoms", "cooling_rate", "seed", "potential"},
+        "barriers": {"atoms", "shard", "potential", "events", "export"},
+        "graphs": {"events", "train", "validation", "test", "seed", "potential", "threads"},
+    }
+    every = {"help", "output", "time_budget"}
+    for command, known in of_the_workflow.items():
+        keys = set(section(repository, SECTIONS[command])["properties"])
+        assert {name for name in options_of(command) - keys if name[:3] != "no_"} <= known | every
+
+
+def test_the_models_are_those_of_the_program(repository):
+    schema = yaml.safe_load(
+        (repository / "workflow" / "schemas" / "config.schema.yaml").read_text()
+    )
+    assert schema["$defs"]["model"]["enum"] == list(MODELS)
 
 
 def test_every_option_of_a_model_is_an_option(repository):

@@ -54,6 +54,9 @@ def test_it_does_not_change_its_argument(config, schema):
         ("barriers.atoms", "some", "it must be all, a number from 1 on, or a range first:last"),
         ("barriers.protocol.searches", True, "searches: True is not allowed"),
         ("models.seeds", [0, 0], "it must be a list of 1 or more, each once"),
+        ("models.names", ["symgn"], "names[0]: 'symgn' is not allowed; it must be one of symgnn, "),
+        ("models.options.symgn", {}, "models.options.symgn: the key must be one of symgnn, "),
+        ("models.training.weight_decay", 1, "weight_decay: 1 is not allowed; it must be a number"),
     ],
 )
 def test_one_line_names_file_key_value_and_range(config, schema, tmp_path, path, value, words):

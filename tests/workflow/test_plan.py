@@ -1,6 +1,7 @@
 """The plan of a configuration: names, seeds, splits, shards, costs."""
 
 import shlex
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -179,3 +180,30 @@ def test_models_need_their_inputs_in_the_graphs():
         plan.check_inputs(config | {"graphs": {"cutoff": 5}})
     with pytest.raises(InputError, match=r"explanations\.model: ridge: it has per-atom inputs"):
         plan.check_inputs(config | {"explanations": {"model": "ridge"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "engine", "resolved"),
+    [
+        ("Cu-Zr-2009", "auto", "cpu"),
+        ("Cu-Zr-2009", "gpu", "gpu"),
+        ("other", "auto", "lammps"),
+        ("other", None, "lammps"),
+    ],
+)
+def test_jobs_are_told_the_engine(name, engine, resolved):
+    """What `auto` means must not depend on the node that a shard runs on."""
+    potential = find_potential("Cu-Zr-2009")
+    if name == "other":
+        potential = replace(potential, style="sw")
+    protocol = {"searches": 5} | ({"engine": engine} if engine else {})
+    words = shlex.split(plan.search_options(protocol, potential))
+    assert words[words.index("--engine") + 1] == resolved
+    assert words[words.index("--searches") + 1] == "5"
+
+
+def test_explained_atoms_must_be_there():
+    glasses = list(plan.list_glasses([ENSEMBLE], seed=7).values())
+    plan.check_explained({"explanations": {"atoms": 500}}, glasses)
+    with pytest.raises(InputError, match=r"explanations\.atoms: 501 must lie within 0 to 500"):
+        plan.check_explained({"explanations": {"atoms": 501}}, glasses)

@@ -22,7 +22,7 @@ rule search_barriers:
     params:
         atoms=config["barriers"]["atoms"],
         shard=lambda wildcards: f"{wildcards.shard}/{SHARDS[wildcards.glass]}",
-        protocol=plan.command_options(config["barriers"]["protocol"]),
+        protocol=plan.search_options(config["barriers"]["protocol"], POTENTIAL),
         potential=config["potential"],
         checksum=POTENTIAL.sha256,
         code=stage_hash("barriers"),

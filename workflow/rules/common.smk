@@ -20,6 +20,7 @@ try:
     SHARDS = plan.list_shards(config["barriers"], [GLASSES[glass] for glass in SPLITS])
     plan.check_threads(config)
     plan.check_inputs(config)
+    plan.check_explained(config, [GLASSES[glass] for glass in EXPLAINED])
     POTENTIAL = find_potential(config["potential"])
     plan.check_compositions(GLASSES.values(), POTENTIAL)
 except InputError as error:

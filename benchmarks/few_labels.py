@@ -1,0 +1,86 @@
+"""How many labels does a model need? Some atoms of one published glass teach, the others test.
+
+    python benchmarks/leave_one_group_out.py FOLDER -o study -- --epochs 30 --learning-rate 2e-3
+    python benchmarks/few_labels.py study/graphs.h5 -o few -- --epochs 30 --learning-rate 2e-3
+
+Takes the graphs of the first command, gives each model a few random atoms of one glass, and tests
+it on one glass of every other group. Prints Pearson's r, mean over these glasses, with the mean and
+the standard deviation over the choices of atoms. What follows `--` goes to `symgnn train`, whose
+last epoch counts. Finished trainings are kept.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from leave_one_group_out import GROUPS, symgnn
+
+from symgnn.graphs.dataset import Dataset, read_graphs, write_graphs
+from symgnn.training.evaluation import read_run
+from symgnn.training.metrics import pearson
+
+
+def write_few(dataset: Dataset, path: Path, glass: str, labels: int, choice: int) -> None:
+    """The groups' graphs, all but one to test, that one with few labels to train on."""
+    chosen = []
+    for graph in dataset.graphs:
+        if graph.name not in GROUPS:
+            continue
+        graph.split = "train" if graph.name == glass else "test"
+        if graph.name == glass:
+            labelled = np.flatnonzero(np.isfinite(graph.barrier))
+            kept = np.random.default_rng(choice).permutation(labelled)[:labels]
+            barrier = np.full(len(graph.barrier), np.nan)
+            barrier[kept] = graph.barrier[kept]
+            graph.barrier = barrier
+        chosen.append(graph)
+    attributes = dict(dataset.attributes)
+    for name in ("format", "format_version"):
+        attributes.pop(name, None)
+    write_graphs(path, chosen, cutoff=dataset.cutoff, **attributes)
+
+
+def correlation(run: Path) -> float:
+    """Pearson's r on the test glasses, their mean."""
+    found = read_run(run)
+    glasses = found.computed["test"].items()
+    return float(np.mean([pearson(c, found.predicted["test"][name]) for name, c in glasses]))
+
+
+def main() -> None:
+    """Train what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("graphs", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--glass", default="train4", choices=GROUPS)
+    parser.add_argument("--labels", type=int, nargs="+", default=[100, 200, 400, 1000, 8000])
+    parser.add_argument("--choices", type=int, default=3, help="of the atoms")
+    parser.add_argument("--models", nargs="+", default=["response", "ridge"])
+    arguments, rest = sys.argv[1:], []
+    if "--" in arguments:
+        rest = arguments[arguments.index("--") + 1 :]
+        arguments = arguments[: arguments.index("--")]
+    options = parser.parse_args(arguments)
+    options.output.mkdir(parents=True, exist_ok=True)
+    print("| labels | " + " | ".join(options.models) + " |\n|" + "---|" * (len(options.models) + 1))
+    for labels in options.labels:
+        cells = []
+        for model in options.models:
+            runs = []
+            for choice in range(options.choices):
+                run = options.output / model / f"{labels}-{choice}"
+                runs.append(run)
+                if (run / "checkpoint.pt").exists():
+                    continue
+                path = options.output / "graphs.h5"
+                write_few(read_graphs(options.graphs), path, options.glass, labels, choice)
+                symgnn("train", path, "--model", model, "-o", run, *rest)
+                path.unlink()
+            r = [correlation(run) for run in runs]
+            cells.append(f"{np.mean(r):.3f} ± {np.std(r, ddof=1):.3f}")
+        print(f"| {labels} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
