@@ -40,7 +40,8 @@ def test_a_damaged_configuration_ends_before_any_job(finished):
     assert done.returncode == 2
     (line,) = [line for line in done.stdout.splitlines() if "error" in line]
     assert line.startswith(f"symgnn: error: {finished.folder}/overlay-")
-    assert line.endswith("graphs.cutof: unknown key; known here: cutoff, label, min_converged, inputs")
+    known = "cutoff, label, min_converged, inputs"
+    assert line.endswith(f"graphs.cutof: unknown key; known here: {known}")
 
 
 def test_a_failure_names_the_log_and_leaves_no_output(repository, tmp_path):
