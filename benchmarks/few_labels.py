@@ -35,10 +35,7 @@ def write_few(dataset: Dataset, path: Path, glass: str, labels: int, choice: int
             barrier[kept] = graph.barrier[kept]
             graph.barrier = barrier
         chosen.append(graph)
-    attributes = dict(dataset.attributes)
-    for name in ("format", "format_version"):
-        attributes.pop(name, None)
-    write_graphs(path, chosen, cutoff=dataset.cutoff, **attributes)
+    write_graphs(path, chosen, cutoff=dataset.cutoff, **dataset.attributes)
 
 
 def correlation(run: Path) -> float:

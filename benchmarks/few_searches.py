@@ -21,7 +21,7 @@ from leave_one_group_out import symgnn
 
 from symgnn import fields
 from symgnn.barriers.events import counted, read_columns
-from symgnn.graphs.dataset import read_graphs, write_graphs
+from symgnn.graphs.dataset import Dataset, read_graphs, write_graphs
 from symgnn.graphs.graph import Graph
 from symgnn.training.checkpoint import load
 from symgnn.training.loop import predict_graphs
@@ -30,8 +30,10 @@ from symgnn.training.metrics import pearson, softest_auc
 INPUTS = ("response", "invariants")
 
 
-def few_labels(events: dict[str, np.ndarray], atoms: int, searches: int, choice: int) -> dict:
-    """Barriers, eV, of the first searches at some random atoms: a list an atom."""
+def few_labels(
+    events: dict[str, np.ndarray], atoms: int, searches: int, choice: int
+) -> dict[int, float]:
+    """Mean barriers, eV, of the first searches at some random atoms, by atom."""
     number = np.bincount(events[fields.ATOM])
     enough = np.flatnonzero(number >= searches)
     if len(enough) < atoms:
@@ -40,9 +42,17 @@ def few_labels(events: dict[str, np.ndarray], atoms: int, searches: int, choice:
     use = counted(events, "all") & (events[fields.SEARCH] < searches)
     use &= np.isin(events[fields.ATOM], chosen)
     return {
-        atom: events[fields.BARRIER][use & (events[fields.ATOM] == atom)]
+        int(atom): events[fields.BARRIER][use & (events[fields.ATOM] == atom)].mean()
         for atom in np.unique(events[fields.ATOM][use])
     }
+
+
+def write_few(dataset: Dataset, path: Path, labels: dict[int, float]) -> None:
+    """The graph of one glass with few labels, eV, by atom."""
+    (graph,) = dataset.graphs
+    graph.barrier = np.full(len(graph.barrier), np.nan)
+    graph.barrier[list(labels)] = list(labels.values())
+    write_graphs(path, [graph], cutoff=dataset.cutoff, **dataset.attributes)
 
 
 def scores(run: Path, graphs: list[Graph]) -> tuple[float, float]:
@@ -87,17 +97,8 @@ def main() -> None:
             for choice in range(options.choices):
                 run = options.output / f"{atoms}-{searches}-{choice}"
                 if not (run / "checkpoint.pt").exists():
-                    labels = few_labels(events, atoms, searches, choice)
-                    dataset = read_graphs(own)
-                    (graph,) = dataset.graphs
-                    graph.barrier = np.full(len(graph.barrier), np.nan)
-                    for atom, barriers in labels.items():
-                        graph.barrier[atom] = barriers.mean()
-                    attributes = dict(dataset.attributes)
-                    for name in ("format", "format_version"):
-                        attributes.pop(name, None)
                     path = options.output / "few.h5"
-                    write_graphs(path, [graph], cutoff=dataset.cutoff, **attributes)
+                    write_few(read_graphs(own), path, few_labels(events, atoms, searches, choice))
                     symgnn("train", path, "--model", "response", "-o", run, *rest)
                 found.append(scores(run, graphs))
             mean, spread = np.mean(found, axis=0), np.std(found, axis=0, ddof=1)

@@ -26,9 +26,13 @@ def structure(arguments: argparse.Namespace) -> tuple[Atoms, np.ndarray | None]:
     try:
         if arguments.published is None:
             return read_structure(arguments.glass), None
-        path = Path(arguments.published) / f"{arguments.glass}.pickle"
-        graph = read_published(path, cutoff=5.0)
+        return published(Path(arguments.published) / f"{arguments.glass}.pickle")
     except InputError as error:
         raise SystemExit(f"error: {error}") from None
+
+
+def published(path: Path) -> tuple[Atoms, np.ndarray]:
+    """A published structure and its barriers (atoms,), eV."""
+    graph = read_published(path, cutoff=5.0)
     atoms = Atoms(graph.species, positions=graph.position, cell=graph.cell, pbc=True)
     return atoms, graph.barrier

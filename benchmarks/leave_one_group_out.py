@@ -70,11 +70,8 @@ def fold_graphs(graphs: Path, output: Path, group: str) -> Path:
         for graph in dataset.graphs:
             held_out = graph.name in [group, *KIN.get(group, [])]
             graph.split = "test" if held_out else "train"
-        attributes = dataset.attributes
-        for name in ("format", "format_version"):
-            attributes.pop(name, None)
         known = [graph for graph in dataset.graphs if graph.name in REFERENCE]  # no test graphs
-        write_graphs(path, known, cutoff=dataset.cutoff, **attributes)
+        write_graphs(path, known, cutoff=dataset.cutoff, **dataset.attributes)
     return path
 
 

@@ -14,11 +14,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from ase import Atoms
+from labelled import published
 from leave_one_group_out import print_rows
 
 import symgnn
-from symgnn.graphs.published import read_published
 from symgnn.training.metrics import METRICS, metrics
 from symgnn.training.prediction import Predictor
 
@@ -27,16 +26,15 @@ COLUMNS = (*METRICS, "mean over labels' mean", "within one error", "within two")
 
 def figures(predictor: Predictor, path: Path) -> list[float]:
     """What the columns say of one published graph."""
-    graph = read_published(path, cutoff=predictor.members[0].cutoff)
-    atoms = Atoms(graph.species, positions=graph.position, cell=graph.cell, pbc=True)
+    atoms, barrier = published(path)
     for reason in predictor.outside(atoms):
         warnings.warn(f"{path.name}: {reason}", stacklevel=2)
     members = predictor.predict_members(atoms)
     predicted, error = members.mean(0), predictor.error(members)
-    found = [*metrics(graph.barrier, predicted).values(), predicted.mean() / graph.barrier.mean()]
+    found = [*metrics(barrier, predicted).values(), predicted.mean() / barrier.mean()]
     if error is None:
         return [*found, np.nan, np.nan]
-    off = np.abs(graph.barrier - predicted) / error
+    off = np.abs(barrier - predicted) / error
     return [*found, (off < 1).mean(), (off < 2).mean()]
 
 

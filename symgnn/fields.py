@@ -66,8 +66,8 @@ CONVERGED = "converged"  # (atoms,), searches that reached a saddle
 COUNTED = "counted"  # (atoms,), searches that BARRIER_MEAN is the mean of; so for every label
 
 # graphs.h5: a group a glass
-# It also has POSITION, CELL, SPECIES and BARRIER, and BARRIER_STD, SEARCHES and CONVERGED where
-# the labels come from searches.
+# It also has POSITION, CELL, SPECIES and BARRIER, and BARRIER_STD, SEARCHES, CONVERGED and
+# COUNTED where the labels come from searches.
 EDGE_INDEX = "edge_index"  # (2, edges), source and target atoms, sorted by target
 EDGE_VECTOR = "edge_vector"  # (edges, 3), Å, source -> target
 PUBLISHED_ENERGY = "energy"  # (atoms,), eV, potential energy of each atom as published
@@ -91,7 +91,7 @@ IMPORTANCE = "importance"  # (edges of the field,), by method; NaN where not com
 PREDICTION = "prediction"  # attribute of an atom, eV, the model's barrier
 
 # events.h5, group `atoms`: also barrier_mean_pushed, _all, _single, _target and _connected, the
-# means over converged searches that `barriers.events.counted` and `weights` define; barrier_mean is
+# means over converged searches (counted_pushed and so on: of how many) that `barriers.events.counted` and `weights` define; barrier_mean is
 # the one named by attribute `label`.
 
 # events.h5, group `moved`: atoms that go further than 0.1 Å, search after search

@@ -13,6 +13,7 @@ import h5py
 from symgnn.errors import InputError
 
 FULL = 16384  # bytes; with less free than this a failed write is put down to the full disk
+FORMAT_ATTRIBUTES = ("format", "format_version")  # what `create_hdf5` writes itself
 FORMAT_VERSIONS = {"events": 4, "graphs": 1, "explanation": 2, "predictions": 2, "shear": 1}
 
 
@@ -49,6 +50,25 @@ def sha256(path: Path | str) -> str:
     """Checksum of a file, hexadecimal."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_sha256(path: Path, what: str, expected: str | None) -> str:
+    """Checksum of a file, which must be there and be the expected one where one is known.
+
+    Args:
+        path: the file.
+        what: the file belongs to, for the message.
+        expected: hexadecimal.
+
+    Raises:
+        InputError: the file is missing or was altered.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: the file of {what} is missing")
+    found = sha256(path)
+    if expected not in (None, found):
+        raise InputError(f"{path}: {what} was altered: sha256 is {found}, expected {expected}")
+    return found
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import yaml
 from ase.data import atomic_numbers
 
 from symgnn.errors import InputError
-from symgnn.files import sha256
+from symgnn.files import check_sha256
 
 DESCRIBED = {"elements", "style", "coefficients", "cutoff", "sha256", "citation", "licence"}
 EAM_STYLES = {".fs": "eam/fs", ".alloy": "eam/alloy"}
@@ -146,13 +146,7 @@ def _description(path: Path) -> dict:
 
 
 def _checked(name: str, path: Path, entry: dict) -> Potential:
-    if not path.is_file():
-        raise InputError(f"{path}: the file of potential {name} is missing")
-    found = sha256(path)
-    if entry.get("sha256", found) != found:
-        raise InputError(
-            f"{path}: potential {name} was altered: sha256 is {found}, expected {entry['sha256']}"
-        )
+    found = check_sha256(path, f"potential {name}", entry.get("sha256"))
     citation = entry.get("citation", "")
     style = EAM_STYLES.get(path.suffix)
     if style is not None:

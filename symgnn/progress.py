@@ -3,6 +3,7 @@
 import sys
 import time
 from types import TracebackType
+from typing import NoReturn
 
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
@@ -27,7 +28,11 @@ class TimeBudget:
     def check(self, what: str) -> None:
         """Raise `TimeBudgetReached` when the time is used up; call it after a checkpoint."""
         if self.exhausted():
-            raise TimeBudgetReached(f"{what}: stopped at the time budget; run again to go on")
+            self.stop(what)
+
+    def stop(self, what: str) -> NoReturn:
+        """Raise `TimeBudgetReached`, where another clock than this one ended the work."""
+        raise TimeBudgetReached(f"{what}: stopped at the time budget; run again to go on")
 
 
 class Progress:

@@ -85,8 +85,7 @@ def barriers(
     downwards and follows that direction to a saddle point. Only atoms near the target move at
     first; then every saddle is found again with all atoms free, and both its sides are relaxed.
     Finished searches stand in a journal beside the output: the same command goes on where it was
-    stopped.
-    Run it alone, under `mpiexec -n N` or under `srun`: the result is the same.
+    stopped. Run it alone, under `mpiexec -n N` or under `srun`: the result is the same.
 
     Example: `symgnn barriers glass.xyz --potential Cu-Zr-2009 --atoms 60 --searches 5 -o events.h5`
 

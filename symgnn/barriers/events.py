@@ -12,7 +12,7 @@ from symgnn import fields
 from symgnn.barriers.event import Event
 from symgnn.barriers.protocol import Status
 from symgnn.errors import InputError
-from symgnn.files import create_hdf5, open_hdf5
+from symgnn.files import FORMAT_ATTRIBUTES, create_hdf5, open_hdf5
 
 STATUS_TYPE = h5py.enum_dtype({status.name.lower(): int(status) for status in Status}, "i1")
 RAGGED = ("moved_atoms", "saddle_displacement", "final_displacement")
@@ -269,7 +269,7 @@ def merge_events(paths: list[Path], output: Path) -> None:
                 )
             merged[event.atom, event.search] = event
     label = str(first.pop("label"))
-    kept = {k: v for k, v in first.items() if k not in ("format", "format_version")}
+    kept = {k: v for k, v in first.items() if k not in FORMAT_ATTRIBUTES}
     if used:
         kept["versions"] = _all_versions(used)
     write_events(output, merged.values(), atoms=atoms, label=label, attributes=kept)

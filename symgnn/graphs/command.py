@@ -19,9 +19,7 @@ def graphs(
     label: str = typer.Option(
         "barrier_mean", help="Dataset of the events' group `atoms` that becomes the label, eV."
     ),
-    min_converged: int = typer.Option(
-        1, min=1, help="Converged searches that an atom needs to be labelled."
-    ),
+    min_converged: int = typer.Option(1, min=1, help="Searches that a label must be the mean of."),
     train: list[str] = typer.Option([], help="Glasses to train on: names or patterns."),
     validation: list[str] = typer.Option([], help="Glasses that choose the epoch."),
     test: list[str] = typer.Option([], help="Glasses to test on."),

@@ -9,7 +9,7 @@ import numpy as np
 
 from symgnn import fields
 from symgnn.errors import InputError
-from symgnn.files import create_hdf5, open_hdf5
+from symgnn.files import FORMAT_ATTRIBUTES, create_hdf5, open_hdf5
 from symgnn.graphs.graph import Graph
 
 SPLITS = ("train", "validation", "test")
@@ -78,7 +78,7 @@ def read_graphs(path: Path | str) -> Dataset:
         InputError: no whole graphs.h5 of this version, or a field is missing or of a wrong shape.
     """
     with open_hdf5(path, "graphs") as file:
-        attributes = dict(file.attrs)
+        attributes = {k: v for k, v in file.attrs.items() if k not in FORMAT_ATTRIBUTES}
         try:
             cutoff = float(attributes.pop("cutoff"))
             graphs = [_read_graph(file[name]) for name in sorted(file)]

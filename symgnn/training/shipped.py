@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from symgnn.errors import InputError
-from symgnn.files import sha256
+from symgnn.files import check_sha256
 from symgnn.potentials import resources
 
 
@@ -33,15 +33,7 @@ def find_checkpoints(name: Path | str) -> list[Path]:
                 f"{', '.join(shipped_models())}"
             )
         return [Path(name)]
-    paths = []
-    for file, expected in entry["files"].items():
-        path = resources() / "models" / file
-        if not path.is_file():
-            raise InputError(f"{path}: the file of model {name} is missing")
-        found = sha256(path)
-        if found != expected:
-            raise InputError(
-                f"{path}: model {name} was altered: sha256 is {found}, expected {expected}"
-            )
-        paths.append(path)
-    return paths
+    paths = {resources() / "models" / file: expected for file, expected in entry["files"].items()}
+    for path, expected in paths.items():
+        check_sha256(path, f"model {name}", expected)
+    return list(paths)

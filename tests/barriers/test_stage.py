@@ -16,7 +16,7 @@ from ase.build import bulk
 from ase.io import read
 
 from symgnn import cli, fields
-from symgnn.barriers import pool
+from symgnn.barriers import pool, stage
 from symgnn.barriers.events import (
     merge_events,
     read_columns,
@@ -24,7 +24,8 @@ from symgnn.barriers.events import (
 )
 from symgnn.barriers.protocol import Protocol
 from symgnn.barriers.stage import chosen_atoms, shard_of
-from symgnn.errors import InputError
+from symgnn.errors import InputError, TimeBudgetReached
+from symgnn.progress import TimeBudget
 from symgnn.structures import write_structure
 
 OPTIONS = (
@@ -302,3 +303,24 @@ def test_an_event_becomes_three_frames(
     assert minimum.arrays["target"].argmax() == atom
     assert exit_code(monkeypatch, "barriers", str(glass), "--export", "99:0", *options) == 2
     assert "there is no such search" in capsys.readouterr().err
+
+
+def test_a_rank_that_runs_out_of_time_first_ends_the_work(relaxed, cu_zr, tmp_path, monkeypatch):
+    """Its searches are missing when all ranks are done, whatever this rank's clock says."""
+    monkeypatch.setattr(stage, "_complete", lambda *_: None)
+    with pytest.raises(TimeBudgetReached, match="0 of 2 searches: stopped"):
+        stage.search_barriers(
+            relaxed,
+            cu_zr,
+            tmp_path / "events.h5",
+            chosen=np.array([0]),
+            searches=2,
+            seed=0,
+            protocol=Protocol(),
+            radius=5.0,
+            engine="cpu",
+            check=False,
+            label="all",
+            budget=TimeBudget(None),
+        )
+    assert not (tmp_path / "events.h5").exists()

@@ -125,6 +125,8 @@ def test_labels_of_more_searches_weigh_more():
     weight = label_weights(graph, scaling, 0.2)
     assert weight[20] == pytest.approx(1 / (1 + 4 / 20))
     assert (np.diff(weight[1:]) > 0).all()
+    graph.atom_fields[fields.COUNTED] = np.full(60, 3)  # of another label than all that converged
+    np.testing.assert_allclose(label_weights(graph, scaling, 0.2), 1 / (1 + 4 / 3))
     assert (label_weights(graph, scaling, 0.0) == 1).all()
 
 
