@@ -91,8 +91,8 @@ IMPORTANCE = "importance"  # (edges of the field,), by method; NaN where not com
 PREDICTION = "prediction"  # attribute of an atom, eV, the model's barrier
 
 # events.h5, group `atoms`: also barrier_mean_pushed, _all, _single, _target and _connected, the
-# means over converged searches (counted_pushed and so on: of how many) that `barriers.events.counted` and `weights` define; barrier_mean is
-# the one named by attribute `label`.
+# means over converged searches that `barriers.events.counted` and `weights` define, and how many
+# these are, counted_pushed and so on; barrier_mean is the one named by attribute `label`.
 
 # events.h5, group `moved`: atoms that go further than 0.1 Å, search after search
 MOVED = "moved"
