@@ -32,7 +32,10 @@ from symgnn.potentials import Potential, find_potential
 
 
 class PhaseCount:
-    """Counts the force calls of a batch, and their processor seconds, by what they were for."""
+    """Counts the force calls of a batch, and their processor seconds, by what they were for.
+
+    A product with the Hessian counts as one.
+    """
 
     def __init__(self, batch: Batch):
         self.calls: Counter[str] = Counter()
@@ -40,6 +43,9 @@ class PhaseCount:
         self.atoms = batch.artn.trial.shape[1] // 3
         self._artn, self._forces_of = batch.artn, batch._forces.of
         batch._forces.of = self._counted
+        if batch._forces.hessians is not None:
+            self._iterate = batch._forces.hessians.iterate
+            batch._forces.hessians.iterate = self._iterated
 
     def _counted(self, rows: torch.Tensor, trial: torch.Tensor) -> tuple[torch.Tensor, ...]:
         start = time.process_time()
@@ -48,12 +54,22 @@ class PhaseCount:
         kinds = 2 * self._artn.phase[rows] + self._artn._climbs[rows]
         for kind, calls in enumerate(torch.bincount(kinds).tolist()):
             if calls:
-                name = Phase(kind // 2).name.lower()
-                if name == "lanczos":
-                    name += " (climb)" if kind % 2 else " (push)"
-                self.calls[name] += calls
-                self.seconds[name] += calls * seconds
+                self._add(kind, calls, calls * seconds)
         return found
+
+    def _iterated(self, row: int, *arguments: object) -> int:
+        start = time.process_time()
+        vectors = self._iterate(row, *arguments)
+        seconds = time.process_time() - start
+        self._add(int(2 * self._artn.phase[row] + self._artn._climbs[row]), vectors, seconds)
+        return vectors
+
+    def _add(self, kind: int, calls: int, seconds: float) -> None:
+        name = Phase(kind // 2).name.lower()
+        if name == "lanczos":
+            name += " (climb)" if kind % 2 else " (push)"
+        self.calls[name] += calls
+        self.seconds[name] += seconds
 
 
 class Confirmations:

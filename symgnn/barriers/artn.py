@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from symgnn.barriers.inner_products import dot, normalized
-from symgnn.barriers.lanczos import LanczosBatch
+from symgnn.barriers.lanczos import Hessians, LanczosBatch
 from symgnn.barriers.lbfgs import LbfgsBatch
 from symgnn.barriers.protocol import Protocol, Status
 
@@ -221,7 +221,7 @@ class Artn:
             inside: (rows,), false where an atom left its region.
         """
         self.evaluations[rows] += 1
-        finite = torch.isfinite(energy) & torch.isfinite(force).all(-1)
+        finite = torch.isfinite(energy + force.sum(-1))
         good = finite & inside
         if not good.all():
             descends = self._descends(rows)
@@ -278,17 +278,35 @@ class Artn:
         """One more Lanczos vector; when the eigenvalue stands, the search takes its next step."""
         self.lanczos_evaluations[rows] += 1
         product = (self.force[rows] - force) / self.protocol.lanczos_step
-        limit = torch.where(
-            self._ridge(rows), self.protocol.lanczos_vectors, self.protocol.push_vectors
-        )
-        # A search that has not begun to climb must not miss the first sign that it could.
-        resolution = torch.where(self._climbs[rows], self.protocol.lanczos_resolution, 0.0)
-        done, value, vector = self._lanczos.extend(rows, product, limit, resolution.to(product))
+        done, value, vector = self._lanczos.extend(rows, product, *self._bounds(rows))
         self._try_lanczos(rows[~done])
-        rows, value, vector = rows[done], value[done], vector[done]
+        self._diagonalized(rows[done], value[done], vector[done])
+
+    def _bounds(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Most vectors, and the change of the eigenvalue that is small enough, eV/Å²."""
+        p = self.protocol
+        limit = torch.where(self._ridge(rows), p.lanczos_vectors, p.push_vectors)
+        # A search that has not begun to climb must not miss the first sign that it could.
+        resolution = torch.where(self._climbs[rows], p.lanczos_resolution, 0.0)
+        return limit, resolution.to(self.curvature)
+
+    def _diagonalized(self, rows: Tensor, value: Tensor, vector: Tensor) -> None:
         value, vector = value[:, 0], vector[:, 0]
         self.curvature[rows], self.mode[rows] = value, vector
         self._advance(rows, vector)
+
+    def look_around(self, hessians: Hessians) -> None:
+        """Finish all Lanczos iterations where the Hessian is known, without force calls.
+
+        A vector counts as a force call all the same.
+        """
+        rows = (self.phase == Phase.LANCZOS).nonzero()[:, 0]
+        if len(rows):
+            bounds = self._bounds(rows)
+            used, *found = self._lanczos.finish(rows, self.position, hessians, *bounds)
+            self.evaluations[rows] += used
+            self.lanczos_evaluations[rows] += used
+            self._diagonalized(rows, *found)
 
     def _ridge(self, rows: Tensor) -> Tensor:
         """Which searches climb where the lowest eigenvalue was negative when last looked at."""

@@ -101,6 +101,8 @@ class Batch:
         """One force call for each row that is under way; returns the rows that ended."""
         rows = self.artn.active()
         self.artn.receive(rows, *self._forces.of(rows, self.artn.trial))
+        if self._forces.hessians is not None:
+            self.artn.look_around(self._forces.hessians)
         ended = sorted(set(self._atoms) - set(self.artn.active().tolist()))
         return list(zip(ended, self._read(ended), strict=True)) if ended else []
 

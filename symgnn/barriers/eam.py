@@ -6,6 +6,7 @@ import numpy as np
 from ase import Atoms
 from numba import njit
 
+from symgnn.barriers.eam_hessian import Stiffness, iterate, make_stiffness, stiffen
 from symgnn.barriers.eam_kernel import (
     Owners,
     Scratch,
@@ -16,6 +17,7 @@ from symgnn.barriers.eam_kernel import (
     make_scratch,
     place_sites,
 )
+from symgnn.barriers.lanczos import Basis, Stop
 from symgnn.barriers.pairs import PairList, furthest
 from symgnn.barriers.regions import Region
 from symgnn.barriers.tables import PackedTables
@@ -29,6 +31,8 @@ class Workspace:
         self._symmetric = symmetric
         self._near = self._owners = 0
         self._scratch = make_scratch(0, 0, symmetric)
+        self._room = (0, 0, 0)
+        self._stiffness = make_stiffness(*self._room, symmetric)
 
     def scratch(self, near: int, owners: int) -> Scratch:
         """Memory for so many near pairs and owners, of no set content."""
@@ -37,6 +41,16 @@ class Workspace:
             self._owners = max(self._owners, owners + owners // 8)
             self._scratch = make_scratch(self._near, self._owners, self._symmetric)
         return self._scratch
+
+    def stiffness(self, pairs: int, near: int, owners: int) -> Stiffness:
+        """The same for the Hessian of a region of so many pairs."""
+        if any(
+            wanted > room for wanted, room in zip((pairs, near, owners), self._room, strict=True)
+        ):
+            wanted = zip((pairs, near, owners), self._room, strict=True)
+            self._room = tuple(max(room, many + many // 8) for many, room in wanted)
+            self._stiffness = make_stiffness(*self._room, self._symmetric)
+        return self._stiffness
 
 
 class RegionForces:
@@ -130,6 +144,20 @@ class RegionForces:
             force,
         )
         return energy - self._zero, force.reshape(-1, 4)[:, :3]
+
+    def iterate(
+        self, position: np.ndarray, basis: Basis, stop: Stop, value: np.ndarray, vector: np.ndarray
+    ) -> int:
+        """Lanczos iterations with the Hessian at a position; see `lanczos.Hessians`."""
+        self._follow(position)
+        region, pairs, reached = self._region, self._pairs.pairs, self._pairs.reached
+        owners = len(region.owners)
+        stiffness = self._workspace.stiffness(pairs.total, pairs.near, owners)
+        scratch = self._workspace.scratch(pairs.near, owners)
+        stiffen(self._site, pairs, self._tables, reached, self._owners, scratch, stiffness)
+        bound = owners > region.free
+        places = self._site, pairs, reached, region.free, bound, stiffness
+        return iterate(*places, basis, stop, value, vector)
 
     @property
     def listed_pairs(self) -> int:

@@ -12,6 +12,7 @@ from ase import Atoms
 from torch import Tensor
 
 from symgnn.barriers.eam import RegionForces, Workspace, structure_densities
+from symgnn.barriers.lanczos import Basis, Hessians, Stop
 from symgnn.barriers.regions import Region, Surroundings, displaced, whole
 from symgnn.barriers.tables import pack
 from symgnn.errors import InputError
@@ -49,6 +50,8 @@ class Forces(OpenSearch, Interface):
 
 class RowForces(Interface):
     """Where the forces of the rows of a batch come from."""
+
+    hessians: Hessians | None  # of the same rows, where they are known
 
     def take(self, row: int, search: OpenSearch) -> None:
         """Give a row to a search that the engine opened."""
@@ -106,6 +109,8 @@ class Engine(Interface):
 class RowByRow:
     """The forces of a batch's rows one after the other, on a processor."""
 
+    hessians: Hessians | None = None
+
     def __init__(self) -> None:
         self._forces: dict[int, Forces] = {}
 
@@ -129,6 +134,28 @@ class RowByRow:
             force[k, :length].reshape(-1, 3)[:] = found
             inside[k] = forces.inside
         return torch.from_numpy(energy), torch.from_numpy(force), torch.from_numpy(inside)
+
+
+class RegionRows(RowByRow):
+    """The same, with Hessians."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hessians = self
+
+    def iterate(
+        self,
+        row: int,
+        position: np.ndarray,
+        basis: Basis,
+        stop: Stop,
+        value: np.ndarray,
+        vector: np.ndarray,
+    ) -> int:
+        """Lanczos iterations to their end; see `Hessians`."""
+        search = self._forces[row]
+        place = position[: 3 * len(search.atoms)].reshape(-1, 3)
+        return search.iterate(place, basis, stop, value, vector)
 
 
 class ProcessorEngine:
@@ -164,6 +191,8 @@ class ProcessorEngine:
 class _RegionSearch:
     def __init__(self, forces: RegionForces, atoms: np.ndarray, position: np.ndarray):
         self._forces, self.atoms, self.position = forces, atoms, position
+
+        self.iterate = forces.iterate
 
     def __call__(self, position: np.ndarray) -> tuple[float, np.ndarray]:
         return self._forces(position)
@@ -325,6 +354,10 @@ class RegionEngine(EamRegions, ProcessorEngine):
 
     def _search(self, region: Region, prepared: RegionForces) -> Forces:
         return _RegionSearch(prepared.copy(), region.atoms, region.position)
+
+    def rows(self, size: int, capacity: int) -> RowForces:
+        """Forces and Hessians for a batch of rows."""
+        return RegionRows()
 
 
 class _LammpsSearch:

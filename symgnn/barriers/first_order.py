@@ -12,7 +12,7 @@ from torch import Tensor
 
 from symgnn.barriers.artn import Artn, Goal, Phase, for_some
 from symgnn.barriers.inner_products import dot, normalized, total
-from symgnn.barriers.lanczos import LanczosBatch
+from symgnn.barriers.lanczos import Hessians, LanczosBatch
 from symgnn.barriers.protocol import Protocol, Status
 
 
@@ -40,7 +40,9 @@ class FirstOrderArtn(Artn):
             size,
             3 * capacity,
             vectors=2 * protocol.second_vectors,
-            tolerance=0.0,
+            tolerance=protocol.second_tolerance,
+            least=protocol.second_vectors,
+            proof=protocol.second_negative,
             device=device,
             pairs=2,
         )
@@ -88,19 +90,31 @@ class FirstOrderArtn(Artn):
         return (vector - drift).flatten(-2)
 
     def _look_second(self, rows: Tensor, energy: Tensor, force: Tensor) -> None:
-        """One more of these Lanczos vectors; at the end a saddle is found, or a way down."""
-        p = self.protocol
+        """One more of these Lanczos vectors."""
         self.second_evaluations[rows] += 1
-        product = self._at_rest((self.force[rows] - force) / p.second_step)
-        value, few = self._second.eigenvalue[rows], self._second.count[rows] < p.second_vectors
-        stands = (p.second_tolerance * value.abs()).clamp(min=p.second_resolution)
-        # One that is negative has been proved; its vector need not be known to the last digit.
-        proven = torch.where(value < p.second_negative, 0.1 * value.abs(), 0.0)
-        resolution = torch.where(few, proven, torch.maximum(proven, stands))
-        limit = torch.full_like(rows, 2 * p.second_vectors)
-        done, value, vector = self._second.extend(rows, product, limit, resolution)
+        product = self._at_rest((self.force[rows] - force) / self.protocol.second_step)
+        done, value, vector = self._second.extend(rows, product, *self._second_bounds(rows))
         self._try_second(rows[~done])
-        rows, value, vector = rows[done], value[done], vector[done]
+        self._looked(rows[done], value[done], vector[done])
+
+    def _second_bounds(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Most vectors, and the change of the eigenvalue that is small enough, eV/Å²."""
+        most = torch.full_like(rows, 2 * self.protocol.second_vectors)
+        return most, torch.full_like(self.curvature[rows], self.protocol.second_resolution)
+
+    def look_around(self, hessians: Hessians) -> None:
+        """See `Artn.look_around`; then the second eigenvalues of what that has found."""
+        super().look_around(hessians)
+        while len(rows := (self.phase == Phase.SECOND).nonzero()[:, 0]):
+            bounds = self._second_bounds(rows)
+            used, *found = self._second.finish(rows, self.position, hessians, *bounds)
+            self.evaluations[rows] += used
+            self.second_evaluations[rows] += used
+            self._looked(rows, *found)
+
+    def _looked(self, rows: Tensor, value: Tensor, vector: Tensor) -> None:
+        """A saddle is found, or a way down."""
+        p = self.protocol
         self.curvature[rows], self.second_curvature[rows] = value.unbind(1)
         self.mode[rows] = vector[:, 0]
         negative, asides = value[:, 1] < p.second_negative, self._asides[rows]

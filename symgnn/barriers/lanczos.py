@@ -5,6 +5,10 @@ forces F, H q is (F(x) - F(x + δ q)) / δ. The basis is orthogonalised in full 
 (R. Malek, N. Mousseau, doi:10.1103/PhysRevE.62.7723; E. Cances et al., doi:10.1063/1.3088532).
 """
 
+import math
+from typing import NamedTuple
+from typing import Protocol as Interface
+
 import numpy as np
 import torch
 from numba import njit
@@ -12,6 +16,7 @@ from torch import Tensor
 
 from symgnn.barriers.inner_products import add_multiple, dot, inner, normalized
 
+PROVEN = 0.1  # change over an eigenvalue at which it is known well enough to be called negative
 LARGEST_ON_GPU = 32  # rows of matrices that CUDA's solver takes many of at once
 
 
@@ -35,6 +40,53 @@ def lowest_eigenpairs(matrix: Tensor, number: int = 1) -> tuple[Tensor, Tensor]:
     return values[:, :number], vectors[:, :size, :number].mT
 
 
+class Stop(NamedTuple):
+    """When the iterations of a search end."""
+
+    limit: int  # vectors at which they end in any case
+    least: int  # vectors before which none ends because its eigenvalue stands
+    tolerance: float  # change of the last wanted eigenvalue, over it, at which it stands
+    resolution: float  # eV/Å², change at which it stands in any case
+    # eV/Å², an eigenvalue below it need not be known that well, and stands at any number of
+    # vectors: there is one, which is all that is asked.
+    proof: float
+
+
+class Basis(NamedTuple):
+    """One search's share of a `LanczosBatch`."""
+
+    vectors: np.ndarray  # (vectors, dimension)
+    diagonal: np.ndarray  # (vectors,), of the tridiagonal matrix
+    off_diagonal: np.ndarray  # (vectors,)
+
+
+class Hessians(Interface):
+    """The Hessians of the rows of a batch."""
+
+    def iterate(
+        self,
+        row: int,
+        position: np.ndarray,
+        basis: Basis,
+        stop: Stop,
+        value: np.ndarray,
+        vector: np.ndarray,
+    ) -> int:
+        """Lanczos iterations to their end.
+
+        Args:
+            row: the row.
+            position: (dimension,), Å.
+            basis: has its first vector.
+            stop: when to end.
+            value: (pairs,), written, eV/Å².
+            vector: (pairs, dimension), written.
+
+        Returns:
+            vectors used.
+        """
+
+
 class LanczosBatch:
     """Bases and tridiagonal matrices of a batch of searches.
 
@@ -42,7 +94,7 @@ class LanczosBatch:
         size: searches in the batch.
         dimension: coordinates of a search.
         vectors: most vectors in a basis.
-        tolerance: relative change of the eigenvalue at which an iteration ends.
+        tolerance: see `Stop`, as the next two.
         pairs: eigenpairs that are wanted, which stand when the last of them does. A value is never
             below the Hessian's of the same rank: a second one that is negative proves that there
             are two.
@@ -50,7 +102,6 @@ class LanczosBatch:
 
     Attributes:
         count: (size,), vectors in the basis but for the newest one.
-        eigenvalue: (size,), the last of the wanted eigenvalues, as it was after the last vector.
     """
 
     def __init__(
@@ -61,26 +112,56 @@ class LanczosBatch:
         vectors: int,
         tolerance: float,
         device: torch.device,
+        least: int = 1,
+        proof: float = -math.inf,
         pairs: int = 1,
     ):
         real = {"dtype": torch.float64, "device": device}
-        self._vectors, self._tolerance, self._pairs = vectors, tolerance, pairs
+        self._pairs, self._vectors = pairs, vectors
+        self._stop = Stop(vectors, max(least, pairs), tolerance, 0.0, proof)
         self.compiled = device.type == "cpu"
         self.basis = torch.zeros(size, vectors, dimension, **real)
         self._diagonal = torch.zeros(size, vectors, **real)
         self._off_diagonal = torch.zeros(size, vectors, **real)
-        self.eigenvalue = torch.zeros(size, **real)
+        self._eigenvalue = torch.zeros(size, **real)  # the last of the wanted ones, before
         self.count = torch.zeros(size, dtype=torch.long, device=device)
 
     def start(self, rows: Tensor, vector: Tensor) -> None:
         """Begin at `vector` (rows, dimension)."""
         self.basis[rows, 0] = normalized(vector)
         self.count[rows] = 0
-        self.eigenvalue[rows] = torch.inf
+        self._eigenvalue[rows] = torch.inf
 
     def newest(self, rows: Tensor) -> Tensor:
         """The vectors along which forces are wanted next, (rows, dimension)."""
         return self.basis[rows, self.count[rows]]
+
+    def finish(
+        self, rows: Tensor, position: Tensor, hessians: Hessians, limit: Tensor, resolution: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Iterate to the end, from the first vectors, where the Hessian is known.
+
+        Args:
+            rows: searches, (rows,).
+            position: (size, dimension), Å, of all searches.
+            hessians: theirs.
+            limit: (rows,), vectors at which to end, at most those of the basis.
+            resolution: (rows,), eV/Å², see `Stop`.
+
+        Returns:
+            vectors used (rows,), eigenvalues (rows, pairs) and eigenvectors (rows, pairs,
+            dimension).
+        """
+        value, vector = self._room(rows)
+        for k, (row, most, enough) in enumerate(
+            zip(rows.tolist(), limit.tolist(), resolution.tolist(), strict=True)
+        ):
+            parts = self.basis[row], self._diagonal[row], self._off_diagonal[row]
+            basis = Basis(*(part.numpy() for part in parts))
+            stop = self._stop._replace(limit=min(most, self._vectors), resolution=enough)
+            found = value[k].numpy(), vector[k].numpy()
+            self.count[row] = hessians.iterate(row, position[row].numpy(), basis, stop, *found)
+        return self.count[rows], value, vector
 
     def extend(
         self, rows: Tensor, product: Tensor, limit: Tensor, resolution: Tensor
@@ -91,7 +172,7 @@ class LanczosBatch:
             rows: searches, (rows,).
             product: (rows, dimension), eV/Å².
             limit: (rows,), vectors at which to end, at most those of the basis.
-            resolution: (rows,), eV/Å², change of the eigenvalue at which to end in any case.
+            resolution: (rows,), eV/Å², see `Stop`.
 
         Returns:
             which of the rows are done (mask), and of these the eigenvalues (rows, pairs) and
@@ -100,12 +181,16 @@ class LanczosBatch:
         if not self.compiled:
             return self._extend_together(rows, product, limit, resolution)
         done = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
-        value = product.new_zeros(len(rows), self._pairs)
-        vector = product.new_zeros(len(rows), self._pairs, product.shape[-1])
-        state = (self.basis, self._diagonal, self._off_diagonal, self.eigenvalue, self.count)
+        value, vector = self._room(rows)
+        state = (self.basis, self._diagonal, self._off_diagonal, self._eigenvalue, self.count)
         arrays = (*state, rows, product.contiguous(), limit, resolution, done, value, vector)
-        _extend_rows(*(array.numpy() for array in arrays), self._tolerance)
+        _extend_rows(*(array.numpy() for array in arrays), self._stop)
         return done, value, vector
+
+    def _room(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Zeros for the eigenpairs of some rows."""
+        value = self._diagonal.new_zeros(len(rows), self._pairs)
+        return value, value.new_zeros(len(rows), self._pairs, self.basis.shape[-1])
 
     def _extend_together(
         self, rows: Tensor, product: Tensor, limit: Tensor, resolution: Tensor
@@ -131,22 +216,126 @@ class LanczosBatch:
             rest = rest - (overlap.unsqueeze(-1) * basis).sum(1)
         length = dot(rest, rest).sqrt()
         last = value[:, -1]
-        enough = torch.maximum(self._tolerance * last.abs(), resolution)
-        change = (last - self.eigenvalue[rows]).abs() <= enough
-        done = (change & (count >= self._pairs)) | (length < 1e-8)
-        done |= count + 1 >= limit.clamp(max=self._vectors)
+        done = self._stands(count + 1, last, self._eigenvalue[rows], resolution)
+        done |= (length < 1e-8) | (count + 1 >= limit.clamp(max=self._vectors))
         # A basis that is full is done: what is written over its last vector is not read.
         self._off_diagonal[rows, count] = length
         following = (count + 1).clamp(max=self._vectors - 1)
         self.basis[rows, following] = rest / length.clamp(min=1e-300).unsqueeze(-1)
         self.count[rows] = following
-        self.eigenvalue[rows] = last
+        self._eigenvalue[rows] = last
         return done, value, normalized(vector)
+
+    def _stands(self, count: Tensor, last: Tensor, before: Tensor, resolution: Tensor) -> Tensor:
+        """`stands` for many searches."""
+        stop = self._stop
+        enough = torch.maximum(stop.tolerance * last.abs(), resolution)
+        enough = torch.where(count > stop.least, enough, -1.0)
+        proven = torch.where(last < stop.proof, PROVEN * last.abs(), -1.0)
+        change = (last - before).abs()
+        return (count > self._pairs) & (change <= torch.maximum(enough, proven))
+
+
+@njit(cache=True, error_model="numpy")
+def tridiagonal_eigenvalue(diagonal, off_diagonal, rank):
+    """The eigenvalue of that rank, 0 the lowest, of a symmetric tridiagonal matrix.
+
+    By bisection: so many are below a number as there are negative terms in a Sturm sequence
+    (W. Barth, R. S. Martin, J. H. Wilkinson, doi:10.1007/BF02162154).
+
+    Args:
+        diagonal: (n,).
+        off_diagonal: (at least n - 1,).
+        rank: less than n.
+    """
+    count, low, high, left = len(diagonal), np.inf, -np.inf, 0.0
+    for x in range(count):
+        right = abs(off_diagonal[x]) if x < count - 1 else 0.0
+        low = min(low, diagonal[x] - left - right)
+        high = max(high, diagonal[x] + left + right)
+        left = right
+    least = np.finfo(np.float64).tiny
+    while True:
+        middle = 0.5 * (low + high)
+        if not low < middle < high:
+            return middle
+        below, term = 0, 1.0
+        for x in range(count):
+            beside = off_diagonal[x - 1] ** 2 / term if x else 0.0
+            term = diagonal[x] - middle - beside
+            if abs(term) < least:
+                term = -least
+            below += term < 0.0
+        if below > rank:
+            high = middle
+        else:
+            low = middle
+
+
+@njit(cache=True, error_model="numpy")
+def stands(stop, count, last, before, pairs):
+    """Whether the last wanted eigenvalue stands, by its change with the last of `count` vectors."""
+    enough = -1.0
+    if count > stop.least:
+        enough = max(stop.tolerance * abs(last), stop.resolution)
+    if last < stop.proof:
+        enough = max(enough, PROVEN * abs(last))
+    return count > pairs and abs(last - before) <= enough
+
+
+@njit(cache=True, error_model="numpy")
+def extend_row(basis, count, before, rest, stop, value, vector):
+    """Take in H q of the newest vector of one search.
+
+    Args:
+        basis: written: the next vector, or nothing where this was the last.
+        count: vectors before the newest one.
+        before: the last of the wanted eigenvalues, as it was before this vector.
+        rest: (dimension,), H q; overwritten.
+        stop: when to end.
+        value: (pairs,), written at the end: the eigenvalues.
+        vector: (pairs, dimension), written at the end: the eigenvectors.
+
+    Returns:
+        whether this was the last vector, and the last of the wanted eigenvalues.
+    """
+    q, diagonal, off = basis
+    diagonal[count] = inner(q[count], rest)
+    pairs = min(len(value), count + 1)
+    last = tridiagonal_eigenvalue(diagonal[: count + 1], off, pairs - 1)
+    length = np.sqrt(inner(rest, rest))
+    # Once more where little is left, and with it much of the rounding of what was taken away.
+    for _ in range(2):
+        previous = length
+        for x in range(count + 1):
+            add_multiple(rest, -inner(q[x], rest), q[x])
+        length = np.sqrt(inner(rest, rest))
+        if length > 0.1 * previous:
+            break
+    done = stands(stop, count + 1, last, before, len(value))
+    if not (done or length < 1e-8 or count + 1 >= stop.limit):
+        off[count] = length
+        for x in range(len(rest)):
+            q[count + 1, x] = rest[x] / length
+        return False, last
+    matrix = np.zeros((count + 1, count + 1))
+    for x in range(count + 1):
+        matrix[x, x] = diagonal[x]
+        if x < count:
+            matrix[x, x + 1] = matrix[x + 1, x] = off[x]
+    values, vectors = np.linalg.eigh(matrix)
+    value[:pairs] = values[:pairs]
+    vector[:] = 0.0
+    for pair in range(pairs):
+        for x in range(count + 1):
+            add_multiple(vector[pair], vectors[x, pair], q[x])
+        vector[pair] /= np.sqrt(inner(vector[pair], vector[pair]))
+    return True, last
 
 
 @njit(cache=True, error_model="numpy")
 def _extend_rows(
-    basis,
+    vectors,
     diagonal,
     off,
     eigenvalue,
@@ -158,49 +347,16 @@ def _extend_rows(
     done,
     value,
     vector,
-    tolerance,
+    stop,
 ):
     """`LanczosBatch.extend` on a processor: row by row, with the row's basis in the cache."""
-    most = basis.shape[1]
+    most = vectors.shape[1]
     for k in range(len(rows)):
         row = rows[k]
-        count = counts[row]
-        q = basis[row]
-        rest = product[k].copy()
-        diagonal[row, count] = inner(q[count], rest)
-        matrix = np.zeros((count + 1, count + 1))
-        for x in range(count + 1):
-            matrix[x, x] = diagonal[row, x]
-            if x < count:
-                matrix[x, x + 1] = matrix[x + 1, x] = off[row, x]
-        values, vectors = np.linalg.eigh(matrix)
-        pairs = min(value.shape[1], count + 1)
-        value[k, :pairs] = values[:pairs]
-        last = values[pairs - 1]
-        enough = max(resolution[k], tolerance * abs(last))
-        change = abs(last - eigenvalue[row]) <= enough
-        eigenvalue[row] = last
-        length = np.sqrt(inner(rest, rest))
-        # Once more where little is left, and with it much of the rounding of what was taken away.
-        for _ in range(2):
-            before = length
-            for x in range(count + 1):
-                add_multiple(rest, -inner(q[x], rest), q[x])
-            length = np.sqrt(inner(rest, rest))
-            if length > 0.1 * before:
-                break
-        counts[row] = count + 1
-        if (
-            (change and count >= value.shape[1])
-            or length < 1e-8
-            or count + 1 >= min(most, limit[k])
-        ):
-            done[k] = True
-            for pair in range(pairs):
-                found = vector[k, pair]
-                for x in range(count + 1):
-                    add_multiple(found, vectors[x, pair], q[x])
-                found /= np.sqrt(inner(found, found))
-        else:
-            off[row, count] = length
-            q[count + 1] = rest / length
+        basis = Basis(vectors[row], diagonal[row], off[row])
+        own = Stop(min(limit[k], most), stop.least, stop.tolerance, resolution[k], stop.proof)
+        before, rest = eigenvalue[row], product[k].copy()
+        done[k], eigenvalue[row] = extend_row(
+            basis, counts[row], before, rest, own, value[k], vector[k]
+        )
+        counts[row] += 1

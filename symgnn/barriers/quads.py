@@ -62,6 +62,20 @@ def plus_multiple(typing_context, a, factor, b):
 
 
 @intrinsic
+def inner_product(typing_context, a, b):
+    """The sum of the products of the first three numbers."""
+
+    def generate(context, builder, signature, arguments):
+        product = builder.fmul(*arguments)
+        x, y, z = (
+            builder.extract_element(product, ir.Constant(ir.IntType(32), lane)) for lane in range(3)
+        )
+        return builder.fadd(builder.fadd(x, y), z)
+
+    return types.float64(quad, quad), generate
+
+
+@intrinsic
 def square_distances(typing_context, atoms, first, second, begin, squares, at):
     """Squares of the distances of eight pairs of atoms, written to `squares[at:at + 8]`.
 

@@ -152,7 +152,7 @@ def test_a_larger_region_in_between_changes_no_saddle(relaxed, cu_zr) -> None:
         if not between:
             engine.confirming, engine.descending = engine.confirming[-1:], 0
         searches = Searches(atoms, engine, protocol=Protocol(full_tolerance=0.001), seed=1)
-        found.append(sorted(searches.run([(77, 0), (77, 2)]), key=lambda event: event.search))
+        found.append(sorted(searches.run([(77, 2), (101, 3)]), key=lambda event: event.search))
     for stepwise, direct in zip(*found, strict=True):
         assert stepwise.status == direct.status == 0
         assert stepwise.region_barrier == direct.region_barrier == direct.grown_barrier

@@ -32,15 +32,19 @@ def test_a_search_on_lammps_does_not_feel_the_others(relaxed: Atoms, cu_zr) -> N
 
 def test_lammps_and_a_region_of_all_atoms_find_the_same_saddle(relaxed, cu_zr) -> None:
     """The reference engine against the compiled one, on the same atoms and pushes."""
-    protocol = Protocol(force_tolerance=0.002, push_step=0.5, activation=-0.2, climb_balance=0.6)
+    # LAMMPS's Hessian is by differences of forces, which longer steps make 3 % wrong
+    exact = {"lanczos_step": 2e-4, "lanczos_tolerance": 1e-4, "lanczos_resolution": 1e-4}
+    way = {"push_step": 0.5, "activation": -0.2, "climb_balance": 0.6}
+    protocol = Protocol(force_tolerance=0.002, lanczos_vectors=40, **exact, **way)
     found = []
     for engine in (LammpsEngine(relaxed, cu_zr), RegionEngine(relaxed, cu_zr, radius=20.0)):
-        found.extend(Searches(relaxed, engine, protocol=protocol, seed=1).run([(40, 1)]))
-    reference, compiled = found
-    assert reference.status == compiled.status == 0
-    # both are within F²/2k of the saddle
-    assert compiled.barrier == pytest.approx(reference.barrier, abs=1e-3)
-    assert compiled.curvature == pytest.approx(reference.curvature, rel=0.02)
+        searches = Searches(relaxed, engine, protocol=protocol, seed=1)
+        found.append(sorted(searches.run([(8, 0), (8, 1)]), key=lambda event: event.search))
+    for reference, compiled in zip(*found, strict=True):
+        assert reference.status == compiled.status == 0
+        # both are within F²/2k of the saddle
+        assert compiled.barrier == pytest.approx(reference.barrier, abs=1e-3)
+        assert compiled.curvature == pytest.approx(reference.curvature, rel=0.04)
 
 
 def test_a_search_that_climbs_pushes_no_more(relaxed, cu_zr, monkeypatch) -> None:

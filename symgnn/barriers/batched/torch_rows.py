@@ -10,6 +10,7 @@ from symgnn.barriers.batched.layouts import Candidates, Layout, find_candidates
 from symgnn.barriers.batched.rows import RowSearch, Settings, Space, furthest
 from symgnn.barriers.batched.torch_forces import Evaluation, Start
 from symgnn.barriers.batched.torch_pairs import REAL, Workspace
+from symgnn.barriers.lanczos import Hessians
 from symgnn.barriers.regions import Region
 
 RENEWED_SKIN = 2.0  # Å, of candidates that are looked for while a search is under way
@@ -63,6 +64,8 @@ class TorchRows:
         travel: how far an atom may go from its start, Å.
         device: where positions and forces live.
     """
+
+    hessians: Hessians | None = None
 
     def __init__(self, size: int, capacity: int, *, travel: float, device: torch.device | str):
         self._travel2 = travel * travel

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from symgnn.barriers.batched import triton_kernels as kernels
 from symgnn.barriers.batched.rows import RowSearch, Settings, furthest
+from symgnn.barriers.lanczos import Hessians
 from symgnn.barriers.regions import Region
 
 REAL = torch.float64
@@ -60,6 +61,8 @@ class TritonRows:
         sizes: of a row.
         candidate_skin: how far beyond the pairs of a list candidates are kept, Å.
     """
+
+    hessians: Hessians | None = None
 
     def __init__(
         self, settings: Settings, splines: Splines, size: int, sizes: Sizes, candidate_skin: float
