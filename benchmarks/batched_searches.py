@@ -8,7 +8,9 @@ batch engine on `--device` (cuda where there is one), and prints saddles a secon
 force call and search, the share of what the device could do in arithmetic and in traffic, where
 the time goes, how many searches end at the same saddle within 5 meV, and a two-sample
 Kolmogorov-Smirnov test of the barriers. With `--no-peer` only the batch engine runs; with `--noise
-1e-14 1e-12` the compiled engine alone, beside itself with noise added to its forces. Numbers of the
+1e-14 1e-12` the compiled engine alone, beside itself with noise added to its forces. The compiled
+engine takes differences of forces for products with the Hessian, as the other one does, but with
+`--hessians`, where it does what it does in a run. Numbers of the
 protocol follow as name=value.
 """
 
@@ -165,7 +167,9 @@ def compare_noise(tasks: list, potential: Potential, arguments: argparse.Namespa
     """The compiled engine against itself with each noise added to its forces."""
     exact: list[Event] = []
     for noise in (0.0, *arguments.noise):
-        engine = RegionEngine(arguments.atoms, potential, radius=arguments.radius)
+        engine = RegionEngine(
+            arguments.atoms, potential, radius=arguments.radius, hessians=arguments.hessians
+        )
         events = run(f"compiled engine, noise {noise:g} eV/Å", engine, tasks, arguments, noise)
         if noise:
             compare(exact, events)
@@ -185,6 +189,9 @@ def main() -> None:
     parser.add_argument("--precision", choices=("double", "mixed"), default="double")
     parser.add_argument("--memory", type=float, help="most memory of the batches, GiB")
     parser.add_argument("--no-check", action="store_true", help="leave out the full system")
+    parser.add_argument(
+        "--hessians", action="store_true", help="give the compiled engine its Hessians"
+    )
     parser.add_argument("--no-peer", action="store_true", help="leave out the compiled engine")
     parser.add_argument(
         "--noise", type=float, nargs="+", help="eV/Å: the compiled engine with and without it"
@@ -217,7 +224,9 @@ def main() -> None:
     )
     print_floors(engine, arguments)
     if not arguments.no_peer:
-        peer = RegionEngine(arguments.atoms, potential, radius=arguments.radius)
+        peer = RegionEngine(
+            arguments.atoms, potential, radius=arguments.radius, hessians=arguments.hessians
+        )
         compare(run("compiled engine, one core", peer, tasks, arguments), batched)
 
 

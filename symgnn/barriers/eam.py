@@ -44,11 +44,10 @@ class Workspace:
 
     def stiffness(self, pairs: int, near: int, owners: int) -> Stiffness:
         """The same for the Hessian of a region of so many pairs."""
-        if any(
-            wanted > room for wanted, room in zip((pairs, near, owners), self._room, strict=True)
-        ):
-            wanted = zip((pairs, near, owners), self._room, strict=True)
-            self._room = tuple(max(room, many + many // 8) for many, room in wanted)
+        wanted = (pairs, near, owners)
+        if np.greater(wanted, self._room).any():
+            grown = np.maximum(self._room, [number + number // 8 for number in wanted])
+            self._room = tuple(map(int, grown))
             self._stiffness = make_stiffness(*self._room, self._symmetric)
         return self._stiffness
 

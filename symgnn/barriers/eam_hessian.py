@@ -14,11 +14,11 @@ from numba import njit
 
 from symgnn.barriers.eam_kernel import (
     BLOCK,
-    _add_densities,
-    _add_densities_back,
-    _fetch_rows,
-    _find_rows,
-    _square_distances,
+    add_densities,
+    add_densities_back,
+    block_distances,
+    fetch_rows,
+    find_rows,
 )
 from symgnn.barriers.lanczos import extend_row
 from symgnn.barriers.quads import inner_product, load, plus_multiple, store, zero
@@ -126,28 +126,28 @@ def stiffen(site, pairs, tables, reached, owners, scratch, stiffness):
         stiffness: written.
     """
     s, inverse, density = scratch, 1.0 / tables.distance_step, scratch.total
-    stiffness.motion[:] = 0.0
+    stiffness.motion[: 4 * len(owners.species)] = 0.0
     for i in reached:
         density[i] = owners.background[i]
     for part in range(2):
         start, end = (0, pairs.near) if part == 0 else (pairs.near, pairs.total)
         for begin in range(start, end, BLOCK):
             count = min(BLOCK, end - begin)
-            _square_distances(site, pairs, begin, count, s.square)
-            _find_rows(pairs.kind, begin, count, tables, s)
-            _fetch_rows(tables.rows, count, s.place, s.columns)
+            block_distances(site, pairs, begin, count, s.square)
+            find_rows(pairs.kind, begin, count, tables, s)
+            fetch_rows(tables.rows, count, s.place, s.columns)
             block = (count, inverse, s.columns, s.fraction, s.weight)
             _bend_pairs(*block, begin, stiffness.tension, stiffness.bend)
             if part == 1:
                 continue
             _bend_densities(*block, s.density, begin, stiffness.slope, stiffness.bend_slope)
-            _add_densities(pairs.first, begin, count, s.density, density)
+            add_densities(pairs.first, begin, count, s.density, density)
             if not tables.symmetric:
-                _find_rows(pairs.kind_back, begin, count, tables, s)
-                _fetch_rows(tables.rows, count, s.place, s.columns)
+                find_rows(pairs.kind_back, begin, count, tables, s)
+                fetch_rows(tables.rows, count, s.place, s.columns)
                 back = (s.density, begin, stiffness.slope_back, stiffness.bend_slope_back)
                 _bend_densities(*block, *back)
-            _add_densities_back(pairs.other, begin, count, s.density, density)
+            add_densities_back(pairs.other, begin, count, s.density, density)
     slope = stiffness.embedding_slope
     _bend_embedding(
         reached,

@@ -103,13 +103,14 @@ def place_sites(position, offset, owner, moving, site):
 
 
 @njit(cache=True, error_model="numpy")
-def _square_distances(site, pairs, begin, count, square):
+def block_distances(site, pairs, begin, count, square):
+    """Squares of the distances of a block of pairs, Å²."""
     for k in range(0, count, LANES):
         square_distances(site, pairs.first, pairs.second, begin + k, square, k)
 
 
 @njit(cache=True, error_model="numpy")
-def _find_rows(kind, begin, count, tables, scratch):
+def find_rows(kind, begin, count, tables, scratch):
     """Where the table rows of a block begin, how far between two knots, and 1 / distance."""
     square, place, fraction, weight = (
         scratch.square,
@@ -131,7 +132,8 @@ def _find_rows(kind, begin, count, tables, scratch):
 
 
 @njit(cache=True, error_model="numpy")
-def _fetch_rows(rows, count, place, columns):
+def fetch_rows(rows, count, place, columns):
+    """Copy the table rows of a block, one number of all pairs after the other."""
     for k in range(count, -(-count // LANES) * LANES):
         place[k] = 0
     for k in range(0, count, LANES):
@@ -174,7 +176,7 @@ def _pull_pairs(count, inverse, columns, fraction, weight, energies, total, at, 
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _add_densities(first, begin, count, density, total):
+def add_densities(first, begin, count, density, total):
     """Add the densities of a block at the first atoms of its pairs."""
     atom, own = first[begin], 0.0
     for k in range(count):
@@ -186,7 +188,8 @@ def _add_densities(first, begin, count, density, total):
 
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
-def _add_densities_back(other, begin, count, density, total):
+def add_densities_back(other, begin, count, density, total):
+    """Add them at the other atoms."""
     for k in range(count):
         total[other[begin + k]] += density[k]
 
@@ -197,18 +200,18 @@ def add_near_densities(site, pairs, tables, density, scratch):
     s, inverse = scratch, 1.0 / tables.distance_step
     for begin in range(0, pairs.near, BLOCK):
         count = min(BLOCK, pairs.near - begin)
-        _square_distances(site, pairs, begin, count, s.square)
-        _find_rows(pairs.kind, begin, count, tables, s)
-        _fetch_rows(tables.rows, count, s.place, s.columns)
+        block_distances(site, pairs, begin, count, s.square)
+        find_rows(pairs.kind, begin, count, tables, s)
+        fetch_rows(tables.rows, count, s.place, s.columns)
         block = (count, inverse, s.columns, s.fraction, s.weight)
         _pull_pairs(*block, s.density, s.energy, begin, s.pull)
         _lay_densities(*block, s.density, begin, s.slope)
-        _add_densities(pairs.first, begin, count, s.density, density)
+        add_densities(pairs.first, begin, count, s.density, density)
         if not tables.symmetric:
-            _find_rows(pairs.kind_back, begin, count, tables, s)
-            _fetch_rows(tables.rows, count, s.place, s.columns)
+            find_rows(pairs.kind_back, begin, count, tables, s)
+            fetch_rows(tables.rows, count, s.place, s.columns)
             _lay_densities(*block, s.density, begin, s.slope_back)
-        _add_densities_back(pairs.other, begin, count, s.density, density)
+        add_densities_back(pairs.other, begin, count, s.density, density)
 
 
 @njit(cache=True, error_model="numpy")
@@ -274,9 +277,9 @@ def _add_far_forces(site, pairs, tables, force, scratch):
     s, inverse = scratch, 1.0 / tables.distance_step
     for begin in range(pairs.near, pairs.total, BLOCK):
         count = min(BLOCK, pairs.total - begin)
-        _square_distances(site, pairs, begin, count, s.square)
-        _find_rows(pairs.kind, begin, count, tables, s)
-        _fetch_rows(tables.rows, count, s.place, s.columns)
+        block_distances(site, pairs, begin, count, s.square)
+        find_rows(pairs.kind, begin, count, tables, s)
+        fetch_rows(tables.rows, count, s.place, s.columns)
         block = (count, inverse, s.columns, s.fraction, s.weight)
         _pull_pairs(*block, s.density, s.energy, 0, s.far_pull)
         _sum_far_forces(site, pairs, begin, count, s.far_pull, force)

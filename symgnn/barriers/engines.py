@@ -137,7 +137,7 @@ class RowByRow:
 
 
 class RegionRows(RowByRow):
-    """The same, with Hessians."""
+    """The same of `RegionEngine`, whose Hessians are known."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -191,7 +191,6 @@ class ProcessorEngine:
 class _RegionSearch:
     def __init__(self, forces: RegionForces, atoms: np.ndarray, position: np.ndarray):
         self._forces, self.atoms, self.position = forces, atoms, position
-
         self.iterate = forces.iterate
 
     def __call__(self, position: np.ndarray) -> tuple[float, np.ndarray]:
@@ -326,6 +325,8 @@ class RegionEngine(EamRegions, ProcessorEngine):
         skin: how far beyond the cutoff pairs are listed, Å.
         travel: how far an atom may go from its start, Å.
         batch: searches that may advance together.
+        hessians: whether Lanczos iterations take products with the Hessian, or differences of
+            forces as those of the other engines.
     """
 
     def __init__(
@@ -337,10 +338,11 @@ class RegionEngine(EamRegions, ProcessorEngine):
         skin: float = 0.5,
         travel: float = 4.0,
         batch: int = 32,
+        hessians: bool = True,
     ):
         super().__init__(atoms, potential, radius=radius, skin=skin, travel=travel)
         self._workspace = Workspace(self._tables.symmetric)
-        self.batch = batch
+        self.batch, self._hessians = batch, hessians
 
     def _prepare(self, region: Region, capacity: int) -> RegionForces:
         return RegionForces(
@@ -356,8 +358,8 @@ class RegionEngine(EamRegions, ProcessorEngine):
         return _RegionSearch(prepared.copy(), region.atoms, region.position)
 
     def rows(self, size: int, capacity: int) -> RowForces:
-        """Forces and Hessians for a batch of rows."""
-        return RegionRows()
+        """Forces for a batch of rows, and Hessians."""
+        return RegionRows() if self._hessians else RowByRow()
 
 
 class _LammpsSearch:

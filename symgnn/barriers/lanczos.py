@@ -1,8 +1,9 @@
 """Lanczos iterations for the lowest eigenpair, or two of them, of many Hessians at once.
 
-Each iteration needs one force call a search, at a small step along the newest vector: with
-forces F, H q is (F(x) - F(x + δ q)) / δ. The basis is orthogonalised in full at every step
-(R. Malek, N. Mousseau, doi:10.1103/PhysRevE.62.7723; E. Cances et al., doi:10.1063/1.3088532).
+Each iteration needs the product of the Hessian with the newest vector q. Where forces F are all
+that is known it takes a force call at a small step, as H q is (F(x) - F(x + δ q)) / δ. The basis is
+orthogonalised in full at every step (R. Malek, N. Mousseau, doi:10.1103/PhysRevE.62.7723;
+E. Cances et al., doi:10.1063/1.3088532).
 """
 
 import math

@@ -38,14 +38,14 @@ class Protocol:
     push_vectors: int = 6  # most vectors before the climb and in a valley
     lanczos_tolerance: float = 0.01  # relative change of the eigenvalue at which it stands
     lanczos_resolution: float = 0.02  # eV/Å², change that is small enough while climbing
-    lanczos_step: float = 0.005  # Å
+    lanczos_step: float = 0.005  # Å, of a difference of forces where the Hessian is not known
     # Lanczos vectors in search of a second negative eigenvalue: so many, and up to twice as many
     # until another one changes it by less than this share of it, or by this much.
     second_vectors: int = 64
     second_tolerance: float = 0.03
     second_resolution: float = 3e-4  # eV/Å²
     second_negative: float = -0.002  # eV/Å², a second eigenvalue below which this is no saddle
-    second_step: float = 1e-3  # Å, of these Lanczos iterations
+    second_step: float = 1e-3  # Å, as `lanczos_step`
     aside_step: float = 0.2  # Å, first step along the second mode, doubled until it leads uphill
     largest_aside: float = 1.6  # Å, where the doubling ends in any case
     asides: int = 3  # times that a search leaves a place with two negative eigenvalues

@@ -5,7 +5,11 @@ import pytest
 import torch
 
 from symgnn.barriers.inner_products import folded_sum
-from symgnn.barriers.lanczos import LanczosBatch, lowest_eigenpairs
+from symgnn.barriers.lanczos import (
+    LanczosBatch,
+    lowest_eigenpairs,
+    tridiagonal_eigenvalue,
+)
 
 SIZE, DIMENSION = 7, 30
 
@@ -23,6 +27,7 @@ def iterate(
     tolerance: float,
     compiled: bool = True,
     rank: int = 0,
+    **stop: float,
 ):
     rows = torch.arange(len(matrix))
     batch = LanczosBatch(
@@ -31,6 +36,7 @@ def iterate(
         tolerance=tolerance,
         device=torch.device("cpu"),
         pairs=rank + 1,
+        **stop,
     )
     batch.compiled = compiled
     batch.start(rows, start)
@@ -98,10 +104,20 @@ def test_padding_does_not_change_the_eigenpair(size: int) -> None:
     np.testing.assert_allclose(vector.norm(dim=-1), 1.0, atol=1e-12)
 
 
-def test_compiled_and_tensor_code_end_alike() -> None:
+@pytest.mark.parametrize(
+    "stop",
+    [
+        {"vectors": 9, "tolerance": 0.02},
+        # most eigenvalues stand before these vectors, but for a bound below which that is enough
+        {"vectors": 28, "tolerance": 0.02, "least": 20},
+        {"vectors": 28, "tolerance": 1e-9, "least": 20, "proof": -10.0},
+        {"vectors": 28, "tolerance": 0.02, "least": 20, "proof": -10.0, "rank": 1},
+    ],
+)
+def test_compiled_and_tensor_code_end_alike(stop: dict) -> None:
     matrix, start = hessians(), torch.ones(SIZE, DIMENSION, dtype=torch.float64)
-    compiled = iterate(matrix, start, vectors=9, tolerance=0.02)
-    tensors = iterate(matrix, start, vectors=9, tolerance=0.02, compiled=False)
+    compiled = iterate(matrix, start, **stop)
+    tensors = iterate(matrix, start, **stop, compiled=False)
     np.testing.assert_allclose(compiled[0], tensors[0], rtol=1e-11)
     same = (compiled[1] * tensors[1]).sum(-1).abs()
     np.testing.assert_allclose(same, 1.0, atol=1e-11)  # but for the sign
@@ -135,3 +151,40 @@ def test_folded_sums_are_sums_and_do_not_depend_on_other_rows(count: int) -> Non
     found = folded_sum(terms.clone())
     np.testing.assert_allclose(found, terms.sum(-1), rtol=0, atol=1e-13 * count)
     assert torch.equal(folded_sum(terms[1:2, 3].clone())[0], found[1, 3])
+
+
+def used(matrix: torch.Tensor, **options: float) -> int:
+    """Vectors of the one search with a Hessian."""
+    batch = LanczosBatch(1, DIMENSION, device=torch.device("cpu"), vectors=DIMENSION, **options)
+    row, done = torch.zeros(1, dtype=torch.long), torch.zeros(1, dtype=torch.bool)
+    batch.start(row, torch.ones(1, DIMENSION, dtype=torch.float64))
+    count = 0
+    while not done:
+        product = (matrix @ batch.newest(row)[0])[None]
+        limit, resolution = torch.tensor([DIMENSION]), torch.zeros(1, dtype=torch.float64)
+        done, _, _ = batch.extend(row, product, limit, resolution)
+        count += 1
+    return count
+
+
+def test_iterations_end_where_the_eigenvalue_stands_or_is_proved_to_be_negative() -> None:
+    matrix = hessians()[0]
+    lowest = float(torch.linalg.eigvalsh(matrix)[0])
+    early = used(matrix, tolerance=0.05)
+    assert 2 < early < 15
+    assert used(matrix, tolerance=0.05, least=15) == 16
+    # ten per cent is enough below the bound, whatever `least` says, and nothing above it
+    assert used(matrix, tolerance=0.0, least=25, proof=0.5 * lowest) <= early
+    assert used(matrix, tolerance=0.05, least=25, proof=2.0 * lowest) == 26
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6, 64, 128])
+def test_tridiagonal_eigenvalues_are_those_of_lapack(size: int) -> None:
+    generator = np.random.default_rng(size)
+    for scale in (1e-3, 1.0, 50.0):
+        diagonal, beside = scale * generator.normal(size=size), generator.normal(size=size)
+        beside[generator.integers(size)] = 0.0  # falls apart into two
+        matrix = np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
+        expected = np.linalg.eigvalsh(matrix)
+        found = [tridiagonal_eigenvalue(diagonal, beside, rank) for rank in range(size)]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * np.abs(expected).max())
