@@ -1,9 +1,13 @@
 """Saddles found again where more atoms are free, up to all, and their two sides."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from torch import Tensor
 
 from symgnn.barriers.artn import Artn
 from symgnn.barriers.confirmation import CHECK_EVALUATIONS, Descent
@@ -161,6 +165,25 @@ def test_a_larger_region_in_between_changes_no_saddle(relaxed, cu_zr) -> None:
         # both are within F²/2k of the saddle: at 0.004 eV/Å that is 4 meV for a flat one
         assert stepwise.barrier == pytest.approx(direct.barrier, abs=1e-3)
         assert stepwise.connected == direct.connected
+
+
+@pytest.mark.parametrize("hessians", [True, False])
+def test_each_larger_system_looks_for_a_second_eigenvalue(relaxed, cu_zr, hessians: bool) -> None:
+    engine = RegionEngine(relaxed.repeat(2), cu_zr, radius=5.0, hessians=hessians)
+    searches = Searches(relaxed.repeat(2), engine, protocol=Protocol(), seed=1)
+    looks = [[] for _ in engine.confirming]
+
+    def note(kept: list, looked: Callable, rows: Tensor, value: Tensor, vector: Tensor) -> None:
+        kept.extend(value[:, 1].tolist())
+        looked(rows, value, vector)
+
+    for kept, batch in zip(looks, searches.confirm.batches, strict=True):
+        batch.artn._looked = partial(note, kept, batch.artn._looked)
+    (event,) = searches.run([(77, 2)])
+    assert event.status == Status.CONVERGED
+    assert len(looks) == 3
+    assert all(looks)
+    assert event.second_curvature == looks[-1][-1]
 
 
 @pytest.mark.parametrize(("losses", "status"), [(1, Status.CONVERGED), (2, Status.NOT_CONFIRMED)])
