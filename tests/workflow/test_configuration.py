@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from symgnn.errors import InputError
+from symgnn.models.registry import MODELS, takes
 from symgnn.workflow.configuration import check_configuration
 
 
@@ -56,6 +57,7 @@ def test_it_does_not_change_its_argument(config, schema):
         ("models.seeds", [0, 0], "it must be a list of 1 or more, each once"),
         ("models.names", ["symgn"], "names[0]: 'symgn' is not allowed; it must be one of symgnn, "),
         ("models.options.symgn", {}, "models.options.symgn: the key must be one of symgnn, "),
+        ("models.options.gcn", {"gaussians": 5}, "options.gcn.gaussians: unknown key; known here"),
         ("models.training.weight_decay", 1, "weight_decay: 1 is not allowed; it must be a number"),
     ],
 )
@@ -74,6 +76,16 @@ def test_one_line_names_file_key_value_and_range(config, schema, tmp_path, path,
     assert "\n" not in message
     if value == value:  # a NaN is not equal to itself, so no file is found to hold it
         assert message.startswith(f"{file}: ")
+
+
+def test_the_options_of_a_model_are_those_that_it_has(schema):
+    options = yaml.safe_load(schema.read_text())["properties"]["models"]["properties"]["options"]
+    properties = {name: set(part["properties"]) for name, part in options["properties"].items()}
+    assert set(properties) == set(MODELS)
+    of_training = {"precision", "compile"}
+    of_models = set.union(*properties.values()) - of_training
+    for name, known in properties.items():
+        assert known == of_training | {key for key in of_models if takes(name, key)}
 
 
 def test_a_missing_key_is_named(config, schema):
