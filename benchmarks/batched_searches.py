@@ -10,8 +10,8 @@ the time goes, how many searches end at the same saddle within 5 meV, and a two-
 Kolmogorov-Smirnov test of the barriers. With `--no-peer` only the batch engine runs; with `--noise
 1e-14 1e-12` the compiled engine alone, beside itself with noise added to its forces. The compiled
 engine takes differences of forces for products with the Hessian, as the other one does, but with
-`--hessians`, where it does what it does in a run. Numbers of the
-protocol follow as name=value.
+`--hessians` and without noise, where it does what it does in a run. Numbers of the protocol follow
+as name=value.
 """
 
 import argparse
@@ -93,6 +93,7 @@ def run(
         shake(batch, noise)
     watch.watch("forces", batch._forces, "of")
     watch.watch("moves (ARTn, Lanczos)", batch.artn, "receive")
+    watch.watch("Lanczos with Hessians", batch.artn, "finish_lanczos")
     watch.watch("ended searches to the host", batch, "_read")
     watch.watch("regions, pushes, admission", searches, "_admit")
     if searches.confirm is not None:
@@ -167,9 +168,7 @@ def compare_noise(tasks: list, potential: Potential, arguments: argparse.Namespa
     """The compiled engine against itself with each noise added to its forces."""
     exact: list[Event] = []
     for noise in (0.0, *arguments.noise):
-        engine = RegionEngine(
-            arguments.atoms, potential, radius=arguments.radius, hessians=arguments.hessians
-        )
+        engine = RegionEngine(arguments.atoms, potential, radius=arguments.radius, hessians=False)
         events = run(f"compiled engine, noise {noise:g} eV/Å", engine, tasks, arguments, noise)
         if noise:
             compare(exact, events)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
+
+from symgnn.compiled import njit
 
 SLACK = 1e-6  # bins are this much wider than the cutoff needs: rounding must not lose a pair
 
@@ -125,7 +126,7 @@ def _bins(
     return bins, np.ceil(width * bins / heights).astype(np.int64)
 
 
-@numba.njit(cache=True)
+@njit()
 def _sort_into_bins(bin_of: np.ndarray, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Atoms ordered by bin: those of bin b are members[start[b]:start[b + 1]]."""
     start = np.zeros(bins.prod() + 1, np.int64)
@@ -141,7 +142,7 @@ def _sort_into_bins(bin_of: np.ndarray, bins: np.ndarray) -> tuple[np.ndarray, n
     return start, members
 
 
-@numba.njit(cache=True)
+@njit()
 def _row(place, places, square, key):
     """Neighbours of the atom at `place` of the bin order: fills `key` where it has room.
 
@@ -179,7 +180,7 @@ def _row(place, places, square, key):
     return found
 
 
-@numba.njit(cache=True, inline="always")
+@njit(inline="always")
 def _read_key(key, places):
     """The neighbour and the lattice vectors from its wrapped place to where it is near."""
     reach = places.reach
@@ -192,7 +193,7 @@ def _read_key(key, places):
     return j, q0, q1, q2
 
 
-@numba.njit(cache=True)
+@njit()
 def near_atoms(place, places, radius, who, where):
     """An atom, and the atoms and images within a radius of it; returns how many they are.
 
@@ -217,7 +218,7 @@ def near_atoms(place, places, radius, who, where):
     return count
 
 
-@numba.njit(cache=True)
+@njit()
 def mark_near(chosen, places, radius, most, marked):
     """Mark the chosen atoms and all atoms within a radius of any of them.
 
@@ -239,7 +240,7 @@ def most_near(places: LinkedCells, radius: float) -> int:
     return 1 + int(_count(places, radius * radius).max(initial=0))
 
 
-@numba.njit(cache=True)
+@njit()
 def _count(places, square):
     """Number of neighbours of each atom, (atoms,) int64."""
     count = np.empty(len(places.ordered), np.int64)
@@ -249,7 +250,7 @@ def _count(places, square):
     return count
 
 
-@numba.njit(cache=True)
+@njit()
 def _fill(places, square, wrap, first):
     """The arrays of `Pairs`; the pairs of atom i are at first[i]:first[i + 1]."""
     source = np.empty(first[-1], np.int64)

@@ -10,8 +10,9 @@ relaxed to minima (G. T. Barkema, N. Mousseau, doi:10.1103/PhysRevLett.77.4358; 
 doi:10.1063/1.3088532).
 
 The state of every search is one row of the tensors here. A round asks for one force call of
-every unfinished search and moves each on by itself, so that results do not depend on what else is
-in the batch. Where the forces come from is not this module's business.
+every unfinished search, and where Hessians are known for whole Lanczos iterations, and moves each
+on by itself, so that results do not depend on what else is in the batch. Where the forces come
+from is not this module's business.
 """
 
 from collections.abc import Callable, Iterator
@@ -295,15 +296,19 @@ class Artn:
         self.curvature[rows], self.mode[rows] = value, vector
         self._advance(rows, vector)
 
-    def look_around(self, hessians: Hessians) -> None:
-        """Finish all Lanczos iterations where the Hessian is known, without force calls.
+    def finish_lanczos(self, hessians: Hessians, between: Callable[[], None]) -> None:
+        """Finish all Lanczos iterations without force calls, where Hessians are known.
 
-        A vector counts as a force call all the same.
+        A product with a Hessian counts as a force call all the same.
+
+        Args:
+            hessians: of the rows.
+            between: called after every row's iterations.
         """
         rows = (self.phase == Phase.LANCZOS).nonzero()[:, 0]
         if len(rows):
             bounds = self._bounds(rows)
-            used, *found = self._lanczos.finish(rows, self.position, hessians, *bounds)
+            used, *found = self._lanczos.finish(rows, self.position, hessians, *bounds, between)
             self.evaluations[rows] += used
             self.lanczos_evaluations[rows] += used
             self._diagonalized(rows, *found)

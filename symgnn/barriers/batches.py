@@ -97,12 +97,19 @@ class Batch:
         """Vectors (free, 3) of one row where its state lives."""
         return [torch.from_numpy(vector).to(self.artn.trial.device) for vector in vectors]
 
-    def round(self) -> list[tuple[int, Ended]]:
-        """One force call for each row that is under way; returns the rows that ended."""
+    def round(self, between: Callable[[], None]) -> list[tuple[int, Ended]]:
+        """One force call for each row that is under way, and Lanczos iterations with Hessians.
+
+        Args:
+            between: called after the iterations of every row, which take up to a second.
+
+        Returns:
+            the rows that ended.
+        """
         rows = self.artn.active()
         self.artn.receive(rows, *self._forces.of(rows, self.artn.trial))
         if self._forces.hessians is not None:
-            self.artn.look_around(self._forces.hessians)
+            self.artn.finish_lanczos(self._forces.hessians, between)
         ended = sorted(set(self._atoms) - set(self.artn.active().tolist()))
         return list(zip(ended, self._read(ended), strict=True)) if ended else []
 
@@ -134,7 +141,7 @@ class Batch:
         Args:
             waiting: tasks; more may be appended while this goes on.
             begin: takes a row for a task.
-            between: called after every round of force calls.
+            between: called after every round, and within it, see `round`.
             stop: whether to drop what is left.
         """
         started: dict[int, Task] = {}
@@ -142,7 +149,7 @@ class Batch:
             while waiting and not self.full:
                 task = waiting.popleft()
                 started[begin(task)] = task
-            for row, ended in self.round():
+            for row, ended in self.round(between):
                 self.leave(row)
                 yield started.pop(row), ended
             between()

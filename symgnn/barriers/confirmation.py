@@ -112,7 +112,7 @@ class Confirmation:
 
         Args:
             found: what regions have.
-            between: called after every round of force calls.
+            between: called after every round of a batch, and within it, see `Batch.round`.
             stop: whether to drop what is left.
         """
         # Those of one atom follow one another, as an engine keeps a few regions for the next.

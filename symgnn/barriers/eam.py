@@ -4,9 +4,14 @@ from copy import copy
 
 import numpy as np
 from ase import Atoms
-from numba import njit
 
-from symgnn.barriers.eam_hessian import Stiffness, iterate, make_stiffness, stiffen
+from symgnn.barriers.eam_hessian import (
+    ForceConstants,
+    find_constants,
+    iterate,
+    make_constants,
+    multiply,
+)
 from symgnn.barriers.eam_kernel import (
     Owners,
     Scratch,
@@ -21,6 +26,7 @@ from symgnn.barriers.lanczos import Basis, Stop
 from symgnn.barriers.pairs import PairList, furthest
 from symgnn.barriers.regions import Region
 from symgnn.barriers.tables import PackedTables
+from symgnn.compiled import njit
 from symgnn.neighbors import linked_cells, most_near, near_atoms
 
 
@@ -32,7 +38,7 @@ class Workspace:
         self._near = self._owners = 0
         self._scratch = make_scratch(0, 0, symmetric)
         self._room = (0, 0, 0)
-        self._stiffness = make_stiffness(*self._room, symmetric)
+        self._constants = make_constants(*self._room, symmetric)
 
     def scratch(self, near: int, owners: int) -> Scratch:
         """Memory for so many near pairs and owners, of no set content."""
@@ -42,14 +48,14 @@ class Workspace:
             self._scratch = make_scratch(self._near, self._owners, self._symmetric)
         return self._scratch
 
-    def stiffness(self, pairs: int, near: int, owners: int) -> Stiffness:
-        """The same for the Hessian of a region of so many pairs."""
+    def constants(self, pairs: int, near: int, owners: int) -> ForceConstants:
+        """The same for the force constants of so many pairs, of which some are near."""
         wanted = (pairs, near, owners)
         if np.greater(wanted, self._room).any():
             grown = np.maximum(self._room, [number + number // 8 for number in wanted])
             self._room = tuple(map(int, grown))
-            self._stiffness = make_stiffness(*self._room, self._symmetric)
-        return self._stiffness
+            self._constants = make_constants(*self._room, self._symmetric)
+        return self._constants
 
 
 class RegionForces:
@@ -148,15 +154,26 @@ class RegionForces:
         self, position: np.ndarray, basis: Basis, stop: Stop, value: np.ndarray, vector: np.ndarray
     ) -> int:
         """Lanczos iterations with the Hessian at a position; see `lanczos.Hessians`."""
+        free = self._region.free
+        return iterate(*self._hessian(position), free, basis, stop, value, vector)
+
+    def products(self, position: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Products of the Hessian at a position with vectors (n, 3 free), eV/Å² over their unit."""
+        hessian, found = self._hessian(position), np.empty_like(vectors)
+        for vector, product in zip(vectors, found, strict=True):
+            multiply(*hessian, vector, product)
+        return found
+
+    def _hessian(self, position: np.ndarray) -> tuple:
+        """The first arguments of `multiply`."""
         self._follow(position)
         region, pairs, reached = self._region, self._pairs.pairs, self._pairs.reached
         owners = len(region.owners)
-        stiffness = self._workspace.stiffness(pairs.total, pairs.near, owners)
+        constants = self._workspace.constants(pairs.total, pairs.near, owners)
         scratch = self._workspace.scratch(pairs.near, owners)
-        stiffen(self._site, pairs, self._tables, reached, self._owners, scratch, stiffness)
-        bound = owners > region.free
-        places = self._site, pairs, reached, region.free, bound, stiffness
-        return iterate(*places, basis, stop, value, vector)
+        places = self._site, pairs, self._tables, reached, self._owners
+        find_constants(*places, scratch, constants)
+        return self._site, pairs, reached, owners > region.free, constants
 
     @property
     def listed_pairs(self) -> int:
@@ -164,7 +181,7 @@ class RegionForces:
         return self._pairs.pairs.total
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _sum_densities(places, reach, most, species, step, table, density):
     who, where = np.empty(most, np.int64), np.empty((most, 3))
     for place in range(len(density)):

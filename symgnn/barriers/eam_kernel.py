@@ -13,9 +13,9 @@ searches.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from symgnn.barriers.quads import load, plus_multiple, square_distances, store, zero
+from symgnn.compiled import njit
 from symgnn.vectors import LANES, minus, read, transpose_rows, write
 
 BLOCK = 256  # pairs
@@ -94,7 +94,7 @@ def make_scratch(near: int, owners: int, symmetric: bool) -> Scratch:
     )
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"})
 def place_sites(position, offset, owner, moving, site):
     """Write the places of the sites that move, (4 sites,), for positions of the free atoms."""
     for s in moving:
@@ -102,14 +102,14 @@ def place_sites(position, offset, owner, moving, site):
             site[4 * s + x] = offset[s, x] + position[owner[s], x]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def block_distances(site, pairs, begin, count, square):
     """Squares of the distances of a block of pairs, Å²."""
     for k in range(0, count, LANES):
         square_distances(site, pairs.first, pairs.second, begin + k, square, k)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def find_rows(kind, begin, count, tables, scratch):
     """Where the table rows of a block begin, how far between two knots, and 1 / distance."""
     square, place, fraction, weight = (
@@ -131,7 +131,7 @@ def find_rows(kind, begin, count, tables, scratch):
         write(weight, k, per_distance)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def fetch_rows(rows, count, place, columns):
     """Copy the table rows of a block, one number of all pairs after the other."""
     for k in range(count, -(-count // LANES) * LANES):
@@ -140,32 +140,39 @@ def fetch_rows(rows, count, place, columns):
         transpose_rows(rows, place, k, columns, BLOCK)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
-def _cubic(columns, k, function, p):
-    """Value and slope per knot spacing of a function of pair k, 0: density, 2: r φ."""
+@njit(error_model="numpy", inline="always")
+def cubic(columns, k, function, p):
+    """Value, slope and second derivative, per knot spacing, of a function of pair k.
+
+    The functions are 0: density, 2: r φ.
+    """
     at = function * BLOCK + k
     value, slope = read(columns, at), read(columns, at + BLOCK)
     rise, end = read(columns, at + 4 * BLOCK) - value, read(columns, at + 5 * BLOCK)
     c2 = 3.0 * rise - 2.0 * slope - end
     c3 = slope + end - 2.0 * rise
-    return value + p * (slope + p * (c2 + p * c3)), slope + p * (2.0 * c2 + 3.0 * p * c3)
+    return (
+        value + p * (slope + p * (c2 + p * c3)),
+        slope + p * (2.0 * c2 + 3.0 * p * c3),
+        2.0 * c2 + 6.0 * p * c3,
+    )
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _lay_densities(count, inverse, columns, fraction, weight, density, at, slope):
     """Densities of a block, and their slopes from `at` on."""
     for k in range(count):
-        value, rise = _cubic(columns, k, 0, read(fraction, k))
+        value, rise, _ = cubic(columns, k, 0, read(fraction, k))
         write(density, k, value)
         write(slope, at + k, rise * inverse * read(weight, k))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _pull_pairs(count, inverse, columns, fraction, weight, energies, total, at, pull):
     """Slopes of the pair potential, from `at` on, and its energies, eV, added up in eight sums."""
     for k in range(count):
         per_distance = read(weight, k)
-        value, rise = _cubic(columns, k, 2, read(fraction, k))
+        value, rise, _ = cubic(columns, k, 2, read(fraction, k))
         phi = value * per_distance
         write(energies, k, phi)
         write(pull, at + k, (rise * inverse - phi) * per_distance * per_distance)
@@ -175,7 +182,7 @@ def _pull_pairs(count, inverse, columns, fraction, weight, energies, total, at, 
             total[lane] += energies[k + lane]
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"})
 def add_densities(first, begin, count, density, total):
     """Add the densities of a block at the first atoms of its pairs."""
     atom, own = first[begin], 0.0
@@ -187,14 +194,14 @@ def add_densities(first, begin, count, density, total):
     total[atom] += own
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"})
 def add_densities_back(other, begin, count, density, total):
     """Add them at the other atoms."""
     for k in range(count):
         total[other[begin + k]] += density[k]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def add_near_densities(site, pairs, tables, density, scratch):
     """Add the near pairs' densities to `density` and energies to the scratch; keep slopes."""
     s, inverse = scratch, 1.0 / tables.distance_step
@@ -214,14 +221,20 @@ def add_near_densities(site, pairs, tables, density, scratch):
         add_densities_back(pairs.other, begin, count, s.density, density)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy", inline="always")
+def density_interval(rho, step, last):
+    """Which interval of an embedding table a density lies in, and how far in it."""
+    m = max(min(int(rho / step), last - 1), 0)  # densities of some potentials dip below zero
+    return m, min(rho / step - m, 1.0)
+
+
+@njit(error_model="numpy")
 def embed(owners, density, species, step, table, density_max, energy, slope):
     """Write the embedding energies (eV) of some owners and their slopes at their densities."""
     last = table.shape[1] - 1
     for i in owners:
         rho = density[i]
-        m = max(min(int(rho / step), last - 1), 0)  # densities of some potentials dip below zero
-        p = min(rho / step - m, 1.0)
+        m, p = density_interval(rho, step, last)
         c = table[species[i], m]
         energy[i] = c[0] + p * (c[1] + p * (c[2] + p * c[3]))
         slope[i] = (c[1] + p * (2.0 * c[2] + 3.0 * p * c[3])) / step
@@ -229,7 +242,7 @@ def embed(owners, density, species, step, table, density_max, energy, slope):
             energy[i] += slope[i] * (rho - density_max)
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"})
 def _sum_near_forces(site, pairs, embedding, scratch, force):
     """Add the forces of near pairs: to both atoms, or to the first where the other is frozen."""
     first, second, other = pairs.first, pairs.second, pairs.other
@@ -251,7 +264,7 @@ def _sum_near_forces(site, pairs, embedding, scratch, force):
     store(force, atom, plus_multiple(load(force, atom), 1.0, own))
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"})
 def _sum_far_forces(site, pairs, begin, count, pull, force):
     """Add the forces of a block of far pairs."""
     first, second, other = pairs.first, pairs.second, pairs.other
@@ -271,7 +284,7 @@ def _sum_far_forces(site, pairs, begin, count, pull, force):
     store(force, atom, plus_multiple(load(force, atom), 1.0, own))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _add_far_forces(site, pairs, tables, force, scratch):
     """Add the forces of the far pairs; adds their energies to the scratch."""
     s, inverse = scratch, 1.0 / tables.distance_step
@@ -285,7 +298,7 @@ def _add_far_forces(site, pairs, tables, force, scratch):
         _sum_far_forces(site, pairs, begin, count, s.far_pull, force)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def energy_and_forces(site, pairs, tables, reached, owners, scratch, force):
     """Energy, eV, relative to the start; writes the forces (4 free,), eV/Å.
 

@@ -139,9 +139,12 @@ class RowByRow:
 class RegionRows(RowByRow):
     """The same of `RegionEngine`, whose Hessians are known."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.hessians = self
+    _forces: "dict[int, _RegionSearch]"
+
+    @property
+    def hessians(self) -> Hessians:
+        """Those of the same rows."""
+        return self
 
     def iterate(
         self,
@@ -343,6 +346,11 @@ class RegionEngine(EamRegions, ProcessorEngine):
         super().__init__(atoms, potential, radius=radius, skin=skin, travel=travel)
         self._workspace = Workspace(self._tables.symmetric)
         self.batch, self._hessians = batch, hessians
+
+    @property
+    def name(self) -> str:
+        """What else than the protocol results depend on."""
+        return super().name + ("" if self._hessians else ", differences")
 
     def _prepare(self, region: Region, capacity: int) -> RegionForces:
         return RegionForces(

@@ -42,7 +42,7 @@ class FirstOrderArtn(Artn):
             vectors=2 * protocol.second_vectors,
             tolerance=protocol.second_tolerance,
             least=protocol.second_vectors,
-            proof=protocol.second_negative,
+            negative_below=protocol.second_negative,
             device=device,
             pairs=2,
         )
@@ -102,12 +102,13 @@ class FirstOrderArtn(Artn):
         most = torch.full_like(rows, 2 * self.protocol.second_vectors)
         return most, torch.full_like(self.curvature[rows], self.protocol.second_resolution)
 
-    def look_around(self, hessians: Hessians) -> None:
-        """See `Artn.look_around`; then the second eigenvalues of what that has found."""
-        super().look_around(hessians)
-        while len(rows := (self.phase == Phase.SECOND).nonzero()[:, 0]):
+    def finish_lanczos(self, hessians: Hessians, between: Callable[[], None]) -> None:
+        """See `Artn.finish_lanczos`; then the second eigenvalues of what that has found."""
+        super().finish_lanczos(hessians, between)
+        rows = (self.phase == Phase.SECOND).nonzero()[:, 0]
+        if len(rows):
             bounds = self._second_bounds(rows)
-            used, *found = self._second.finish(rows, self.position, hessians, *bounds)
+            used, *found = self._second.finish(rows, self.position, hessians, *bounds, between)
             self.evaluations[rows] += used
             self.second_evaluations[rows] += used
             self._looked(rows, *found)

@@ -3,8 +3,9 @@
 The compiled functions are for one row on a processor, the others for many at once.
 """
 
-from numba import njit
 from torch import Tensor
+
+from symgnn.compiled import njit
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -37,7 +38,7 @@ def normalized(vector: Tensor) -> Tensor:
     return vector / dot(vector, vector).sqrt().unsqueeze(-1)
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@njit(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def inner(a, b):
     """Inner product of two vectors."""
     total = 0.0
@@ -46,7 +47,7 @@ def inner(a, b):
     return total
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"})
 def add_multiple(a, factor, b):
     """Add `factor` times `b` to `a`."""
     for x in range(len(a)):

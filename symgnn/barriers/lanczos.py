@@ -7,17 +7,18 @@ E. Cances et al., doi:10.1063/1.3088532).
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 from typing import Protocol as Interface
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
 from symgnn.barriers.inner_products import add_multiple, dot, inner, normalized
+from symgnn.compiled import njit
 
-PROVEN = 0.1  # change over an eigenvalue at which it is known well enough to be called negative
+NEGATIVE_TOLERANCE = 0.1  # change over an eigenvalue at which it is surely negative
 LARGEST_ON_GPU = 32  # rows of matrices that CUDA's solver takes many of at once
 
 
@@ -50,7 +51,7 @@ class Stop(NamedTuple):
     resolution: float  # eV/Å², change at which it stands in any case
     # eV/Å², an eigenvalue below it need not be known that well, and stands at any number of
     # vectors: there is one, which is all that is asked.
-    proof: float
+    negative_below: float
 
 
 class Basis(NamedTuple):
@@ -78,7 +79,7 @@ class Hessians(Interface):
         Args:
             row: the row.
             position: (dimension,), Å.
-            basis: has its first vector.
+            basis: has its first vector; written.
             stop: when to end.
             value: (pairs,), written, eV/Å².
             vector: (pairs, dimension), written.
@@ -95,7 +96,9 @@ class LanczosBatch:
         size: searches in the batch.
         dimension: coordinates of a search.
         vectors: most vectors in a basis.
-        tolerance: see `Stop`, as the next two.
+        tolerance: see `Stop`.
+        least: see `Stop`; at least `pairs`.
+        negative_below: see `Stop`.
         pairs: eigenpairs that are wanted, which stand when the last of them does. A value is never
             below the Hessian's of the same rank: a second one that is negative proves that there
             are two.
@@ -114,12 +117,12 @@ class LanczosBatch:
         tolerance: float,
         device: torch.device,
         least: int = 1,
-        proof: float = -math.inf,
+        negative_below: float = -math.inf,
         pairs: int = 1,
     ):
         real = {"dtype": torch.float64, "device": device}
         self._pairs, self._vectors = pairs, vectors
-        self._stop = Stop(vectors, max(least, pairs), tolerance, 0.0, proof)
+        self._stop = Stop(vectors, max(least, pairs), tolerance, 0.0, negative_below)
         self.compiled = device.type == "cpu"
         self.basis = torch.zeros(size, vectors, dimension, **real)
         self._diagonal = torch.zeros(size, vectors, **real)
@@ -138,7 +141,13 @@ class LanczosBatch:
         return self.basis[rows, self.count[rows]]
 
     def finish(
-        self, rows: Tensor, position: Tensor, hessians: Hessians, limit: Tensor, resolution: Tensor
+        self,
+        rows: Tensor,
+        position: Tensor,
+        hessians: Hessians,
+        limit: Tensor,
+        resolution: Tensor,
+        between: Callable[[], None],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Iterate to the end, from the first vectors, where the Hessian is known.
 
@@ -148,12 +157,13 @@ class LanczosBatch:
             hessians: theirs.
             limit: (rows,), vectors at which to end, at most those of the basis.
             resolution: (rows,), eV/Å², see `Stop`.
+            between: called after every search's.
 
         Returns:
             vectors used (rows,), eigenvalues (rows, pairs) and eigenvectors (rows, pairs,
             dimension).
         """
-        value, vector = self._room(rows)
+        used, (value, vector) = torch.zeros_like(rows), self._room(rows)
         for k, (row, most, enough) in enumerate(
             zip(rows.tolist(), limit.tolist(), resolution.tolist(), strict=True)
         ):
@@ -161,8 +171,9 @@ class LanczosBatch:
             basis = Basis(*(part.numpy() for part in parts))
             stop = self._stop._replace(limit=min(most, self._vectors), resolution=enough)
             found = value[k].numpy(), vector[k].numpy()
-            self.count[row] = hessians.iterate(row, position[row].numpy(), basis, stop, *found)
-        return self.count[rows], value, vector
+            used[k] = hessians.iterate(row, position[row].numpy(), basis, stop, *found)
+            between()
+        return used, value, vector
 
     def extend(
         self, rows: Tensor, product: Tensor, limit: Tensor, resolution: Tensor
@@ -217,7 +228,7 @@ class LanczosBatch:
             rest = rest - (overlap.unsqueeze(-1) * basis).sum(1)
         length = dot(rest, rest).sqrt()
         last = value[:, -1]
-        done = self._stands(count + 1, last, self._eigenvalue[rows], resolution)
+        done = self._converged(count + 1, last, self._eigenvalue[rows], resolution)
         done |= (length < 1e-8) | (count + 1 >= limit.clamp(max=self._vectors))
         # A basis that is full is done: what is written over its last vector is not read.
         self._off_diagonal[rows, count] = length
@@ -227,17 +238,17 @@ class LanczosBatch:
         self._eigenvalue[rows] = last
         return done, value, normalized(vector)
 
-    def _stands(self, count: Tensor, last: Tensor, before: Tensor, resolution: Tensor) -> Tensor:
-        """`stands` for many searches."""
+    def _converged(self, count: Tensor, last: Tensor, before: Tensor, resolution: Tensor) -> Tensor:
+        """`converged` for many searches."""
         stop = self._stop
         enough = torch.maximum(stop.tolerance * last.abs(), resolution)
         enough = torch.where(count > stop.least, enough, -1.0)
-        proven = torch.where(last < stop.proof, PROVEN * last.abs(), -1.0)
+        negative = torch.where(last < stop.negative_below, NEGATIVE_TOLERANCE * last.abs(), -1.0)
         change = (last - before).abs()
-        return (count > self._pairs) & (change <= torch.maximum(enough, proven))
+        return (count > self._pairs) & (change <= torch.maximum(enough, negative))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def tridiagonal_eigenvalue(diagonal, off_diagonal, rank):
     """The eigenvalue of that rank, 0 the lowest, of a symmetric tridiagonal matrix.
 
@@ -273,23 +284,23 @@ def tridiagonal_eigenvalue(diagonal, off_diagonal, rank):
             low = middle
 
 
-@njit(cache=True, error_model="numpy")
-def stands(stop, count, last, before, pairs):
+@njit(error_model="numpy")
+def converged(stop, count, last, before, pairs):
     """Whether the last wanted eigenvalue stands, by its change with the last of `count` vectors."""
     enough = -1.0
     if count > stop.least:
         enough = max(stop.tolerance * abs(last), stop.resolution)
-    if last < stop.proof:
-        enough = max(enough, PROVEN * abs(last))
+    if last < stop.negative_below:
+        enough = max(enough, NEGATIVE_TOLERANCE * abs(last))
     return count > pairs and abs(last - before) <= enough
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def extend_row(basis, count, before, rest, stop, value, vector):
     """Take in H q of the newest vector of one search.
 
     Args:
-        basis: written: the next vector, or nothing where this was the last.
+        basis: written, the next vector but where this was the last.
         count: vectors before the newest one.
         before: the last of the wanted eigenvalues, as it was before this vector.
         rest: (dimension,), H q; overwritten.
@@ -313,7 +324,7 @@ def extend_row(basis, count, before, rest, stop, value, vector):
         length = np.sqrt(inner(rest, rest))
         if length > 0.1 * previous:
             break
-    done = stands(stop, count + 1, last, before, len(value))
+    done = converged(stop, count + 1, last, before, len(value))
     if not (done or length < 1e-8 or count + 1 >= stop.limit):
         off[count] = length
         for x in range(len(rest)):
@@ -334,7 +345,7 @@ def extend_row(basis, count, before, rest, stop, value, vector):
     return True, last
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _extend_rows(
     vectors,
     diagonal,
@@ -351,11 +362,10 @@ def _extend_rows(
     stop,
 ):
     """`LanczosBatch.extend` on a processor: row by row, with the row's basis in the cache."""
-    most = vectors.shape[1]
     for k in range(len(rows)):
-        row = rows[k]
+        row, most = rows[k], min(limit[k], vectors.shape[1])
         basis = Basis(vectors[row], diagonal[row], off[row])
-        own = Stop(min(limit[k], most), stop.least, stop.tolerance, resolution[k], stop.proof)
+        own = Stop(most, stop.least, stop.tolerance, resolution[k], stop.negative_below)
         before, rest = eigenvalue[row], product[k].copy()
         done[k], eigenvalue[row] = extend_row(
             basis, counts[row], before, rest, own, value[k], vector[k]

@@ -7,10 +7,10 @@ without it one step along a soft mode leads over the ridge of a shallow minimum 
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
 from symgnn.barriers.inner_products import add_multiple, dot, inner
+from symgnn.compiled import njit
 
 
 class LbfgsBatch:
@@ -96,7 +96,7 @@ class LbfgsBatch:
         return step
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _step_rows(
     steps,
     changes,

@@ -8,12 +8,12 @@ from copy import copy
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from symgnn.barriers.eam_kernel import Pairs
 from symgnn.barriers.quads import square_distances
 from symgnn.barriers.regions import Region
 from symgnn.barriers.tables import PackedTables
+from symgnn.compiled import njit
 from symgnn.errors import InputError
 from symgnn.vectors import LANES, read, write
 
@@ -38,7 +38,7 @@ def _empty_candidates(capacity: int, index_type: type) -> Candidates:
     return Candidates(*index, *np.zeros((2, capacity + LANES), dtype=KIND))
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract"})
+@njit(error_model="numpy", fastmath={"contract"})
 def _measure(x, y, z, at, begin, end, square):
     """Squares of the distances of sites `begin` to `end` from site `at`."""
     x0, y0, z0 = x[at], y[at], z[at]
@@ -47,7 +47,7 @@ def _measure(x, y, z, at, begin, end, square):
         write(square, k, dx * dx + dy * dy + dz * dz)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _find_candidates(place, owner, species, last_site, reach2, kind_of, candidates):
     """List each pair of a free atom and a site within reach once; return how many there are.
 
@@ -87,7 +87,7 @@ def _find_candidates(place, owner, species, last_site, reach2, kind_of, candidat
     return count
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _sort_candidates(site, candidates, count, near2, far2, number):
     """Find the group of every candidate, and how many each group has."""
     first, second, code, group = candidates
@@ -107,7 +107,7 @@ def _sort_candidates(site, candidates, count, near2, far2, number):
         number[g] = found
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _fill_pairs(candidates, count, owner, elements, chosen, pairs):
     """Write the candidates in reach, group by group; `chosen` is scratch memory."""
     first, second, code, group = candidates
@@ -125,7 +125,7 @@ def _fill_pairs(candidates, count, owner, elements, chosen, pairs):
             filled += 1
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def furthest(position, listed):
     """Square of the longest way that an atom has gone, Å²."""
     longest = 0.0

@@ -1,6 +1,7 @@
 """Hand searches out to MPI ranks as they free up; alone, simply run them.
 
-Rank 0 holds the journal and searches too: between its own force calls it answers the others.
+Rank 0 holds the journal and searches too: between its own force calls and Lanczos iterations it
+answers the others.
 """
 
 from collections import deque
@@ -40,7 +41,7 @@ def run(
         searches: runs searches of one structure.
         tasks: (atom, search), used on rank 0.
         record: called on rank 0 with every event, in the order in which they end.
-        stop: asked between force calls; true drops the searches under way and ends the run.
+        stop: asked between rounds; true drops the searches under way and ends the run.
         communicator: the ranks.
         chunk: tasks handed out at a time.
     """

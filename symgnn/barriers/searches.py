@@ -53,15 +53,15 @@ class Searches:
     ) -> Iterator[Event]:
         """Run searches, each given as (atom, number of the search); yield them as they end.
 
-        `between` is called after every round of force calls. Where `stop` is true after one, the
-        searches under way are dropped; as their numbers are theirs alone, a later run repeats
-        them to the same end.
+        `between` is called after every round, and within it, see `Batch.round`. Where `stop` is
+        true after one, the searches under way are dropped; as their numbers are theirs alone, a
+        later run repeats them to the same end.
         """
         waiting = iter(tasks)
         unconfirmed: list[Unconfirmed] = []
         self._admit(waiting)
         while self.searching and not stop():
-            for row, ended in self.searching.round():
+            for row, ended in self.searching.round(between):
                 found = self._found(*self._tasks.pop(row), ended)
                 self.searching.leave(row)
                 if self.confirm and found.event.status == Status.CONVERGED:

@@ -1,13 +1,14 @@
 """Means of per-atom values over the atoms around each atom, in compiled code."""
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from symgnn.compiled import njit
 from symgnn.descriptors.eam_splines import BLOCK
 from symgnn.neighbors import near_atoms
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def average_around(places, kind, values, radii, split, elements, most, means):
     """Means of per-atom values over the atoms within some radii, each atom itself included.
 

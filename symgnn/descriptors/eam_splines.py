@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from symgnn.compiled import njit
 from symgnn.neighbors import near_atoms
 
 BLOCK = 128  # atoms that a thread takes at a time
@@ -36,7 +37,7 @@ class Splines(NamedTuple):
     embedding: np.ndarray
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def pair_function(splines, a, b, which, x):
     """Value, slope and curvature per knot spacing of r φ (0) or a density (1 at a, 2 at b)."""
     m = min(np.int32(x), splines.knots - 2)
@@ -52,7 +53,7 @@ def pair_function(splines, a, b, which, x):
     return value, c1 + p * (2.0 * c2 + p * 3.0 * c3), 2.0 * c2 + 6.0 * p * c3
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _spline(c, x):
     """Value, slope and curvature per knot spacing."""
     m = min(np.int32(x), len(c) - 2)
@@ -62,7 +63,7 @@ def _spline(c, x):
     return value, slope, 2.0 * c[m, 2] + 6.0 * p * c[m, 3]
 
 
-@njit(cache=True)
+@njit()
 def embed(splines, element, density):
     """F, F', F'' of an atom; beyond the table F goes on linearly."""
     c = splines.embedding[element]
@@ -75,7 +76,7 @@ def embed(splines, element, density):
     return value, slope / splines.density_step, curvature / splines.density_step**2
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def mechanics(places, species, splines, most, density, energy, force, virial):
     """Fill density, energy (eV), force (eV/Å) and virial (eV) of every atom of a structure.
 

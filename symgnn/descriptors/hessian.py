@@ -12,8 +12,9 @@ The blocks of a structure are made once; the regions around neighbouring atoms s
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from symgnn.compiled import njit
 from symgnn.descriptors.eam_splines import BLOCK, Splines, embed, pair_function
 from symgnn.neighbors import LinkedCells, linked_cells, most_near, near_atoms
 
@@ -120,7 +121,7 @@ def hessian_blocks(
     return blocks
 
 
-@njit(cache=True)
+@njit()
 def ahead(vector):
     """True for exactly one of a vector and its opposite."""
     if vector[0] != 0.0:
@@ -130,7 +131,7 @@ def ahead(vector):
     return vector[2] > 0.0
 
 
-@njit(cache=True)
+@njit()
 def stiffness(splines, a, b, first_a, first_b, d, r, out):
     """K of a pair nearer than the cutoff, (3, 3), eV/Å².
 
@@ -158,7 +159,7 @@ def stiffness(splines, a, b, first_a, first_b, d, r, out):
         out[u, u] += across
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _prepare(places, species, density, splines, reach, most, embedding, gradient, count):
     """Fill F' and F'', the derivatives of densities and the numbers of pairs."""
     atoms = len(species)
@@ -175,7 +176,7 @@ def _prepare(places, species, density, splines, reach, most, embedding, gradient
             _density_gradient(who[:near], where, species, splines, gradient[i])
 
 
-@njit(cache=True)
+@njit()
 def _count_ahead(where, reach):
     found = 0
     for d in where[1:]:
@@ -184,7 +185,7 @@ def _count_ahead(where, reach):
     return found
 
 
-@njit(cache=True)
+@njit()
 def _density_gradient(who, where, species, splines, gradient):
     """The derivative of an atom's density by its own place, to (3,)."""
     gradient[:] = 0.0
@@ -198,7 +199,7 @@ def _density_gradient(who, where, species, splines, gradient):
                 gradient[u] -= slope / splines.step * d[u] / r
 
 
-@njit(cache=True)
+@njit()
 def _add_outer(out, factor, a, b):
     """out += factor a bᵀ."""
     for u in range(3):
@@ -206,7 +207,7 @@ def _add_outer(out, factor, a, b):
             out[u, v] += factor * a[u] * b[v]
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _fill(places, frame, species, splines, listed, needed, blocks):
     atoms, outer = len(species), max(frame.reach, splines.cutoff)
     for block in prange((atoms + BLOCK - 1) // BLOCK):
@@ -226,7 +227,7 @@ def _fill(places, frame, species, splines, listed, needed, blocks):
             )
 
 
-@njit(cache=True)
+@njit()
 def _pair_terms(who, where, species, splines, listed, frame, blocks, close, slopes):
     """What an atom and each of its neighbours give by themselves.
 
@@ -272,7 +273,7 @@ def _pair_terms(who, where, species, splines, listed, frame, blocks, close, slop
     return found
 
 
-@njit(cache=True)
+@njit()
 def _shared_terms(who, where, species, splines, frame, blocks, close, slopes):
     """Add what an atom and each other one do to the densities of sites that both are near to."""
     i, h, dense2 = who[0], splines.step, splines.density_cutoff**2

@@ -1,13 +1,14 @@
 """Radial densities and power spectra of every atom's surroundings, in compiled code."""
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from symgnn.compiled import njit
 from symgnn.descriptors.eam_splines import BLOCK
 from symgnn.neighbors import near_atoms
 
 
-@njit(cache=True)
+@njit()
 def _harmonics(x, y, z, factors, out):
     """Complex spherical harmonics of a unit vector, m = 0 to l, for l = 0 to the last degree.
 
@@ -33,7 +34,7 @@ def _harmonics(x, y, z, factors, out):
         real, imaginary = real * x - imaginary * y, real * y + imaginary * x
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def densities_and_spectra(places, kind, cutoff, centres, shells, least, factors, most, out):
     """Fill the radial densities and power spectra of every atom.
 
@@ -57,7 +58,7 @@ def densities_and_spectra(places, kind, cutoff, centres, shells, least, factors,
             _describe(who[:near], where, kind, centres, shells, least, factors, out[who[0]])
 
 
-@njit(cache=True)
+@njit()
 def _describe(who, where, kind, centres, shells, least, factors, out):
     """One atom's, (elements, centres + shells * spectra)."""
     elements, degrees, width = len(out), len(factors), centres[1] - centres[0]

@@ -13,7 +13,8 @@ S is zero and E exact; to second order in u it always is.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from symgnn.compiled import njit
 
 
 class Region(NamedTuple):
@@ -44,7 +45,7 @@ class Region(NamedTuple):
     background: np.ndarray
 
 
-@njit(cache=True)
+@njit()
 def sort_sites(who, where, species, radius, atom, start, element, group):
     """Sort sites into the groups of `Region`; returns the number of free ones.
 
@@ -77,7 +78,7 @@ def sort_sites(who, where, species, radius, atom, start, element, group):
     return group[elements]
 
 
-@njit(cache=True)
+@njit()
 def list_pairs(start, group, free, reach, begin, second):
     """Pairs of a free atom with any later site nearer than `reach`: see `Region`."""
     found, groups = 0, len(group) - 1

@@ -8,8 +8,8 @@ are there, the ones of a pair after those of the pair before it.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from symgnn.compiled import njit
 from symgnn.descriptors.eam_splines import embed
 from symgnn.descriptors.lanes import any_above, inverse_root, load, spread, store, where_below
 from symgnn.descriptors.table_rows import rows_of_4, rows_of_8, rows_of_12
@@ -39,7 +39,7 @@ class Scratch(NamedTuple):
     items: np.ndarray
 
 
-@njit(cache=True)
+@njit()
 def make_scratch(sites, pairs):
     """Memory for regions of at most so many sites and listed pairs."""
     return Scratch(
@@ -52,7 +52,7 @@ def make_scratch(sites, pairs):
     )
 
 
-@njit(cache=True)
+@njit()
 def place_region(region, place):
     """Put all sites at their start, in all lanes: (3 sites LANES,)."""
     for c in range(len(region.start)):
@@ -61,7 +61,7 @@ def place_region(region, place):
                 place[(3 * c + u) * LANES + lane] = region.start[c, u]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _square_distances(a, second, begin, count, place, items):
     """Squares of the distances of some pairs of free atom a."""
     x0, y0 = load(place, 3 * a * LANES), load(place, (3 * a + 1) * LANES)
@@ -74,7 +74,7 @@ def _square_distances(a, second, begin, count, place, items):
         store(items, k * WAYS, plus_product(plus_product(times(dx, dx), dy, dy), dz, dz))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _cubic(p, c0, c1, c2, c3):
     """Value of c0 + p (c1 + p (c2 + p c3)) and its slope."""
     outer = plus_product(c2, p, c3)
@@ -82,7 +82,7 @@ def _cubic(p, c0, c1, c2, c3):
     return plus_product(c0, p, inner), plus_product(inner, p, plus_product(outer, p, c3))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _store_energy(splines, scratch, k, at, r2, over, value, rise):
     """Keep a pair's energy and its slope, from r φ and its slope per knot spacing."""
     phi = times(value, over)
@@ -93,7 +93,7 @@ def _store_energy(splines, scratch, k, at, r2, over, value, rise):
     store(scratch.pull, at + k, where_below(r2, square, pull))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def _store_density(splines, slope, items, to, k, at, r2, over, value, rise):
     """Keep a density and its slope."""
     square = splines.density_cutoff**2
@@ -102,7 +102,7 @@ def _store_density(splines, slope, items, to, k, at, r2, over, value, rise):
     store(slope, at + k, where_below(r2, square, rise))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _look_up_like(begin, count, first, row, splines, scratch):
     """Energies and densities of some pairs of the same element, and their slopes.
 
@@ -127,7 +127,7 @@ def _look_up_like(begin, count, first, row, splines, scratch):
         _store_density(splines, scratch.slope, items, 2 * room, k, at, r2, over, value, rise)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _look_up_unlike(begin, count, first, row, splines, scratch):
     """The same for pairs of two elements, whose densities at each other differ."""
     items, h, last = scratch.items, 1.0 / splines.step, float(splines.knots - 2)
@@ -147,7 +147,7 @@ def _look_up_unlike(begin, count, first, row, splines, scratch):
         _store_density(splines, scratch.slope_back, items, 3 * room, k, at, r2, over, value, rise)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _add_up(a, second, begin, count, at, back, scratch, energy):
     """Add energies and densities of some pairs of free atom a, whose items begin `at`."""
     items, embedded, room = scratch.items, scratch.embedded, len(scratch.items) // 4
@@ -162,7 +162,7 @@ def _add_up(a, second, begin, count, at, back, scratch, energy):
     store(embedded, a * LANES, own)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _look_up(region, splines, scratch, energy):
     """Energies and densities of all listed pairs; their slopes are left in `scratch`.
 
@@ -191,7 +191,7 @@ def _look_up(region, splines, scratch, energy):
                 _add_up(a, second, begin, count, at, back, scratch, energy)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _embed_sites(region, splines, embedded, energy):
     """Add embedding energies and leave the slopes in place of the densities."""
     rows, knots = splines.embedding.ravel(), splines.embedding.shape[1]
@@ -214,7 +214,7 @@ def _embed_sites(region, splines, embedded, energy):
     store(energy, 0, total)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def energy_and_forces(region, splines, scratch, energy, force):
     """Energy of the listed pairs (eV) but for a constant, and their forces on the free atoms.
 
@@ -235,7 +235,7 @@ def energy_and_forces(region, splines, scratch, energy, force):
     _add_forces(region, scratch, force.ravel())
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def start_energy_and_forces(region, splines, scratch, energy, force):
     """The same at the start, where the region gets its background. Puts all sites there."""
     embedded = scratch.embedded
@@ -251,7 +251,7 @@ def start_energy_and_forces(region, splines, scratch, energy, force):
     _add_forces(region, scratch, force.ravel())
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _add_forces(region, scratch, force):
     """Add the forces of the listed pairs, (3 free LANES,)."""
     place, embedded, groups = scratch.place, scratch.embedded, len(region.group) - 1

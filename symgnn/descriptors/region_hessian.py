@@ -1,8 +1,8 @@
 """Second derivatives of a region's energy and their inverse, in compiled code."""
 
 import numpy as np
-from numba import njit
 
+from symgnn.compiled import njit
 from symgnn.descriptors.eam_splines import pair_function
 from symgnn.descriptors.hessian import stiffness
 
@@ -10,7 +10,7 @@ SOFTEST = 0.2  # eV/Å², the least eigenvalue that is divided by where a Hessia
 SAME_PLACE = 1e-3  # Å, of one atom reached by two ways
 
 
-@njit(cache=True)
+@njit()
 def whole_hessian(region, blocks, first, hessian):
     """The Hessian by the free atoms, (3 free, 3 free), eV/Å², from the structure's blocks.
 
@@ -46,7 +46,7 @@ def whole_hessian(region, blocks, first, hessian):
         first[region.atom[a]] = -1
 
 
-@njit(cache=True)
+@njit()
 def listed_hessian(region, embedding, splines, hessian, used, slopes):
     """What the listed pairs add to the Hessian, (3 free, 3 free), eV/Å².
 
@@ -116,7 +116,7 @@ def listed_hessian(region, embedding, splines, hessian, used, slopes):
             hessian[j, i] = hessian[i, j]
 
 
-@njit(cache=True)
+@njit()
 def unlisted_hessian(region, blocks, splines, listed, hessian):
     """What pairs that are not listed add to the Hessian, (3 free, 3 free), eV/Å².
 
@@ -147,7 +147,7 @@ def unlisted_hessian(region, blocks, splines, listed, hessian):
                         hessian[3 * b + u, 3 * a + v] = -part[u, v]
 
 
-@njit(cache=True, fastmath={"nsz", "contract", "arcp", "reassoc"}, error_model="numpy")
+@njit(fastmath={"nsz", "contract", "arcp", "reassoc"}, error_model="numpy")
 def _sweep(matrix, row):
     """Turn the lower triangle of a positive definite matrix into minus its inverse's.
 
@@ -176,7 +176,7 @@ def _sweep(matrix, row):
     return True
 
 
-@njit(cache=True)
+@njit()
 def inverse_of(hessian, inverse):
     """Inverse of the Hessian, Å²/eV.
 

@@ -1,14 +1,14 @@
 """Ways of a region, step by step, in compiled code: each register holds all ways side by side."""
 
 import numpy as np
-from numba import njit
 
+from symgnn.compiled import njit
 from symgnn.descriptors.lanes import load, plus_multiple, spread, store
 from symgnn.descriptors.region_forces import WAYS, energy_and_forces, start_energy_and_forces
 from symgnn.vectors import LANES, minus, plus, plus_product, times
 
 
-@njit(cache=True)
+@njit()
 def _shorten(relax, longest):
     """Scale the lanes of displacements (3 atoms LANES,) whose longest atom's is longer."""
     most = np.zeros(LANES)
@@ -23,7 +23,7 @@ def _shorten(relax, longest):
                 relax[i] *= factor
 
 
-@njit(cache=True)
+@njit()
 def _column_sums(a, b, total):
     """Sums over the rows of a times b, (rows LANES,) each, to (LANES,)."""
     total[:] = 0.0
@@ -33,7 +33,7 @@ def _column_sums(a, b, total):
     store(total, 0, found)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _multiply(matrix, columns, out):
     """Product of a matrix (3 n, 3 n) and columns (3 n LANES,), to (3 n LANES,)."""
     size, flat = len(matrix), matrix.ravel()
@@ -50,7 +50,7 @@ def _multiply(matrix, columns, out):
         store(out, (i + 2) * LANES, third)
 
 
-@njit(cache=True)
+@njit()
 def _energies_and_forces(region, splines, scratch, rest, missing, before, shift, energy, force):
     """Energies from the start (LANES,) and forces (3 free, LANES) at some displacements.
 
@@ -82,7 +82,7 @@ def _energies_and_forces(region, splines, scratch, rest, missing, before, shift,
     store(energy, 0, total)
 
 
-@njit(cache=True)
+@njit()
 def follow(region, splines, scratch, compliance, rest, forces, mode, stride, relaxations, path):
     """Fill `path` (steps, 2, LANES) with energies and forces along a way in each lane.
 

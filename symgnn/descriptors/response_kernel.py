@@ -1,8 +1,9 @@
 """How the surroundings of each atom answer to pushes, in compiled code; threads share the atoms."""
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from symgnn.compiled import njit
 from symgnn.descriptors.eam_splines import BLOCK, embed
 from symgnn.descriptors.region import Region, list_pairs, sort_sites
 from symgnn.descriptors.region_forces import WAYS, make_scratch
@@ -17,7 +18,7 @@ from symgnn.neighbors import near_atoms
 from symgnn.vectors import LANES
 
 
-@njit(cache=True)
+@njit()
 def _ways(near, ways, count):
     """The answers to forces along the softest directions, both ways, unit length: (size, LANES).
 
@@ -37,7 +38,7 @@ def _ways(near, ways, count):
     return mode
 
 
-@njit(cache=True)
+@njit()
 def _push(
     region,
     embedding,
@@ -102,7 +103,7 @@ def _push(
             path[k, side] = found[:, :, 2 * k + side]
 
 
-@njit(cache=True, parallel=True)
+@njit(parallel=True)
 def push_softly(
     chosen,
     places,

@@ -4,13 +4,13 @@ The edges of a target lie next to each other, `start[i]` to `start[i + 1]`; a bl
 `atoms[0]` to `atoms[1]`, and its arrays begin with the first of their edges.
 """
 
-from numba import njit
+from symgnn.compiled import njit
 
 # Sums may be reordered, for vector instructions; infinities and NaN are kept.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(nogil=True, fastmath=FAST)
 def activate(feature, source, start, atoms, from_source, from_target, slope):
     """leaky(feature + source's term + target's term), in place, for a block of targets."""
     first = start[atoms[0]]
@@ -24,7 +24,7 @@ def activate(feature, source, start, atoms, from_source, from_target, slope):
                 row[c] = max(x, slope * x)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(nogil=True, fastmath=FAST)
 def scores(feature, start, atoms, weight, score):
     """Scores of a block's edges, the largest of each target and head subtracted."""
     first = start[atoms[0]]
@@ -45,7 +45,7 @@ def scores(feature, start, atoms, weight, score):
                 score[e, h] -= largest
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(nogil=True, fastmath=FAST)
 def mix(source, start, atoms, node, attention, mixed):
     """Normalise the exponentials of the scores, and sum the sources of each target by them."""
     heads, width = mixed.shape[1:]
@@ -64,7 +64,7 @@ def mix(source, start, atoms, node, attention, mixed):
                     mixed[i, h, k] += share * node[j, k]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(nogil=True, fastmath=FAST)
 def score_gradient(source, start, atoms, node, attention, by_mixed, by_score):
     """Gradient by the scores of a block's edges, through the softmax."""
     first = start[atoms[0]]
@@ -86,7 +86,7 @@ def score_gradient(source, start, atoms, node, attention, by_mixed, by_score):
                 by_score[e - first, h] = attention[e, h] * (by_score[e - first, h] - mean)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(nogil=True, fastmath=FAST)
 def add_to_nodes(source, start, atoms, attention, by_mixed, by_node):
     """Gradient by the sources' features in the weighted sums."""
     heads, width = by_mixed.shape[1:]
@@ -99,7 +99,7 @@ def add_to_nodes(source, start, atoms, attention, by_mixed, by_node):
                     by_node[j, k] += share * by_mixed[i, h, k]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(nogil=True, fastmath=FAST)
 def through_activation(feature, gradient, weight, slope, by_score, by_weight):
     """Add what the scores give to `gradient`, and take it through the rectifier, in place."""
     heads, width = weight.shape
@@ -114,7 +114,7 @@ def through_activation(feature, gradient, weight, slope, by_score, by_weight):
                 gradient[e, at + k] = (gradient[e, at + k] + by_this * weight[h, k]) * factor
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)
+@njit(nogil=True, fastmath=FAST)
 def add_to_ends(gradient, source, start, atoms, by_source, by_target):
     """Add the gradients of edges to those of the terms of their sources and targets."""
     first = start[atoms[0]]

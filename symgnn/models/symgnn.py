@@ -23,12 +23,12 @@ class EdgeEncoder(nn.Module):
 
     Args:
         width: length of the features.
-        gaussians: number of Gaussians, from 2 to 5 Å, at least 2; 0 for the components alone, as in
-            the paper.
+        gaussians: number of Gaussians, at least 2; 0 for the components alone, as in the paper.
         dimension: of the vectors.
+        reach: where the centres of the Gaussians end, Å; they begin at 0.4 of it, about a bond.
     """
 
-    def __init__(self, width: int, gaussians: int, dimension: int = 3):
+    def __init__(self, width: int, gaussians: int, dimension: int = 3, reach: float = 5.0):
         super().__init__()
         if gaussians < 0 or gaussians == 1:
             raise ValueError(f"gaussians is {gaussians}, must be 0 or at least 2")
@@ -36,7 +36,7 @@ class EdgeEncoder(nn.Module):
         self.second = nn.Linear(width, width)
         self.norm = BatchNorm(width)
         if gaussians:
-            self.register_buffer("centres", torch.linspace(2.0, 5.0, gaussians))
+            self.register_buffer("centres", torch.linspace(0.4 * reach, reach, gaussians))
             self.radial = nn.Linear(gaussians, width, bias=False)
 
     def forward(self, edge_vector: Tensor, transformations: Tensor) -> Tensor:
@@ -98,6 +98,7 @@ class SymGNN(nn.Module):
         evaluation_samples: K in evaluation.
         aggregation: `edge_representations` or `predictions`.
         gaussians: of the length of an edge, as first features; 0 or at least 2.
+        reach: where they end, Å.
     """
 
     def __init__(
@@ -112,10 +113,11 @@ class SymGNN(nn.Module):
         evaluation_samples: int = 16,
         aggregation: str = "edge_representations",
         gaussians: int = 20,
+        reach: float = 5.0,
     ):
         super().__init__()
         self.symmetrization = Symmetrization(distribution, samples, evaluation_samples)
-        self.encoder = EdgeEncoder(width, gaussians)
+        self.encoder = EdgeEncoder(width, gaussians, reach=reach)
         self.prediction = PredictionModule(elements, width=width, heads=heads, dropout=dropout)
         if aggregation not in AGGREGATIONS:
             raise ValueError(
@@ -177,9 +179,10 @@ class NoSymmetrization(nn.Module):
         heads: Sequence[int] = (8, 4, 2, 1),
         dropout: float = 0.0,
         gaussians: int = 20,
+        reach: float = 5.0,
     ):
         super().__init__()
-        self.encoder = EdgeEncoder(width, gaussians, self.dimension)
+        self.encoder = EdgeEncoder(width, gaussians, self.dimension, reach)
         self.prediction = PredictionModule(elements, width=width, heads=heads, dropout=dropout)
 
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ def read_run(folder: Path) -> Run:
     predicted: dict = {split: {} for split in SPLITS}
     with open_hdf5(folder / "predictions.h5", "predictions") as file:
         options = json.loads(file.attrs["options"])
+        options.pop("reach", None)  # that of the graphs
         given = "".join(f" {key}={value}" for key, value in sorted(options.items()))
         for name, group in file.items():
             split = group.attrs[fields.SPLIT]

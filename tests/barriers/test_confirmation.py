@@ -136,7 +136,7 @@ def test_confirmed_saddles_are_those_of_the_full_system(relaxed, cu_zr, monkeypa
             # three others, next to zero, are translations
             second = np.sort(np.delete(values[1:], np.abs(values[1:]).argsort()[:3]))[0]
             assert (second < 0.0) == (event.second_curvature < 0.0)
-            # no Ritz value is below the second eigenvalue but by the finite differences' error
+            # no Ritz value is below the second eigenvalue but by the error of LAMMPS's differences
             assert event.second_curvature > second - 5e-3
             # where the iterations end early it is proved to be negative, or clearly is not
             assert event.second_curvature == pytest.approx(second, abs=0.03)

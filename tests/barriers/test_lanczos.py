@@ -110,8 +110,8 @@ def test_padding_does_not_change_the_eigenpair(size: int) -> None:
         {"vectors": 9, "tolerance": 0.02},
         # most eigenvalues stand before these vectors, but for a bound below which that is enough
         {"vectors": 28, "tolerance": 0.02, "least": 20},
-        {"vectors": 28, "tolerance": 1e-9, "least": 20, "proof": -10.0},
-        {"vectors": 28, "tolerance": 0.02, "least": 20, "proof": -10.0, "rank": 1},
+        {"vectors": 28, "tolerance": 1e-9, "least": 20, "negative_below": -10.0},
+        {"vectors": 28, "tolerance": 0.02, "least": 20, "negative_below": -10.0, "rank": 1},
     ],
 )
 def test_compiled_and_tensor_code_end_alike(stop: dict) -> None:
@@ -174,8 +174,8 @@ def test_iterations_end_where_the_eigenvalue_stands_or_is_proved_to_be_negative(
     assert 2 < early < 15
     assert used(matrix, tolerance=0.05, least=15) == 16
     # ten per cent is enough below the bound, whatever `least` says, and nothing above it
-    assert used(matrix, tolerance=0.0, least=25, proof=0.5 * lowest) <= early
-    assert used(matrix, tolerance=0.05, least=25, proof=2.0 * lowest) == 26
+    assert used(matrix, tolerance=0.0, least=25, negative_below=0.5 * lowest) <= early
+    assert used(matrix, tolerance=0.05, least=25, negative_below=2.0 * lowest) == 26
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 6, 64, 128])

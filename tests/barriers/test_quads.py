@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from numba import njit
 
-from symgnn.barriers.quads import load, plus_multiple, square_distances, store, zero
+from symgnn.barriers.quads import (
+    inner_product,
+    load,
+    plus_multiple,
+    square_distances,
+    store,
+    zero,
+)
 from symgnn.vectors import LANES, minus
 
 
@@ -37,3 +44,13 @@ def test_four_numbers_at_once() -> None:
 
     combine(atoms, out)
     np.testing.assert_array_equal(out, [0, 0, 0, 0, 5, 5, 5, 5])
+
+
+def test_an_inner_product_is_of_three_numbers() -> None:
+    atoms = np.random.default_rng(2).normal(size=(3, 4))
+
+    @njit
+    def combine(atoms):
+        return inner_product(load(atoms, 0), load(atoms, 2))
+
+    assert combine(atoms.ravel()) == pytest.approx(atoms[0, :3] @ atoms[2, :3], rel=1e-14)

@@ -20,9 +20,11 @@ from symgnn.potentials import find_potential
 
 atoms = read(sys.argv[1])
 engine = RegionEngine(atoms, find_potential("Cu-Zr-2009"), radius=7.0)
-searches = Searches(atoms, engine, protocol=Protocol(), seed=0, check=False)
-for event in searches.run([(atom, 0) for atom in range(16)]):
-    print(event.atom, event.force_evaluations, event.region_barrier.hex())
+for check, count in ((False, 16), (True, 2)):  # the second with second eigenvalues
+    searches = Searches(atoms, engine, protocol=Protocol(), seed=0, check=check)
+    for event in searches.run([(atom, 0) for atom in range(count)]):
+        print(event.atom, event.force_evaluations, event.region_barrier.hex(), end=" ")
+        print(event.check_evaluations, event.barrier.hex(), event.second_curvature.hex())
 """
 
 
@@ -35,5 +37,6 @@ def test_compiled_and_cached_code_find_the_same_saddles(relaxed: Atoms, tmp_path
         subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
         for _ in range(2)
     )
-    assert len(first.splitlines()) == 16
+    assert len(first.splitlines()) == 18
+    assert "nan" not in first.splitlines()[-1]
     assert first == second

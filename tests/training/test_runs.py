@@ -53,7 +53,8 @@ def test_same_seed_same_weights_other_seed_other_weights(finished, graphs, tmp_p
     run("train", graphs, "--seed", 0, "--samples", 4, "-o", tmp_path / "again", *SMALL)
     first, again = weights(finished / "symgnn-0"), weights(tmp_path / "again")
     assert all(torch.equal(first[key], again[key]) for key in first)
-    assert load(tmp_path / "again" / "checkpoint.pt").options == {"width": 8}
+    # the graphs' cutoff is 4 Å, not the 5 Å of the default
+    assert load(tmp_path / "again" / "checkpoint.pt").options == {"width": 8, "reach": 4.0}
     other = weights(finished / "symgnn-1")
     assert not all(torch.equal(first[key], other[key]) for key in first)
 
@@ -328,7 +329,11 @@ def test_a_table_of_other_labels_or_recipes_is_refused(finished, graphs, tmp_pat
     assert not list(tmp_path.glob("*.csv"))
 
 
-def test_radial_functions_reach_as_far_as_the_edges(graphs, tmp_path):
+@pytest.mark.parametrize("model", ["density", "symgnn", "edge_length"])
+def test_radial_functions_reach_as_far_as_the_edges(graphs, tmp_path, model):
     """They end at the cutoff of the graphs, 4 Å here, not at the default's 5 Å."""
-    run("train", graphs, "--model", "density", "-o", tmp_path, *SMALL)
-    assert load(tmp_path / "checkpoint.pt").options["reach"] == 4.0
+    run("train", graphs, "--model", model, "-o", tmp_path, *SMALL)
+    trained = load(tmp_path / "checkpoint.pt")
+    assert trained.options["reach"] == 4.0
+    if model != "density":
+        assert trained.model.encoder.centres[-1] == 4.0
