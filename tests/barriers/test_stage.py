@@ -38,7 +38,7 @@ OPTIONS = (
     "--radius",
     "8",
     "--seed",
-    "4",
+    "2",
     "--activation",  # of the protocol with which this seed finds an event of each kind
     "-0.2",
     "--climb-balance",
