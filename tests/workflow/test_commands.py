@@ -5,7 +5,7 @@ import typer
 import yaml
 
 from symgnn.cli import app
-from symgnn.models.registry import MODELS
+from symgnn.models.registry import MODELS, takes
 
 SECTIONS = {
     "quench": "glasses.protocol",
@@ -59,9 +59,15 @@ def test_the_models_are_those_of_the_program(repository):
     assert schema["$defs"]["model"]["enum"] == list(MODELS)
 
 
-def test_every_option_of_a_model_is_an_option(repository):
-    options = section(repository, "models.options")["additionalProperties"]["properties"]
-    assert set(options) <= options_of("train")
+def test_the_options_of_a_model_are_those_that_it_has(repository):
+    options = section(repository, "models.options")["properties"]
+    keys = {name: set(part["properties"]) for name, part in options.items()}
+    assert set(keys) == set(MODELS)
+    of_training = {"precision", "compile"}
+    of_models = set.union(*keys.values()) - of_training
+    assert of_models | of_training <= options_of("train")
+    for name, known in keys.items():
+        assert known == of_training | {key for key in of_models if takes(name, key)}
 
 
 def test_the_chains_commands_exist(repository):

@@ -6,7 +6,6 @@ import pytest
 import yaml
 
 from symgnn.errors import InputError
-from symgnn.models.registry import MODELS, takes
 from symgnn.workflow.configuration import check_configuration
 
 
@@ -76,16 +75,6 @@ def test_one_line_names_file_key_value_and_range(config, schema, tmp_path, path,
     assert "\n" not in message
     if value == value:  # a NaN is not equal to itself, so no file is found to hold it
         assert message.startswith(f"{file}: ")
-
-
-def test_the_options_of_a_model_are_those_that_it_has(schema):
-    options = yaml.safe_load(schema.read_text())["properties"]["models"]["properties"]["options"]
-    properties = {name: set(part["properties"]) for name, part in options["properties"].items()}
-    assert set(properties) == set(MODELS)
-    of_training = {"precision", "compile"}
-    of_models = set.union(*properties.values()) - of_training
-    for name, known in properties.items():
-        assert known == of_training | {key for key in of_models if takes(name, key)}
 
 
 def test_a_missing_key_is_named(config, schema):
