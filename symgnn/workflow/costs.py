@@ -59,7 +59,7 @@ def search_seconds(glass: Glass, atoms: int, config: Mapping) -> float:
     protocol = config["barriers"]["protocol"]
     one = unit["barriers_gpu"] if searches_on_gpu(config) else unit["barriers"]
     if protocol.get("check", True) and not searches_on_gpu(config):
-        one += unit["barriers_check"] * glass.atoms
+        one += unit["barriers_check"] + unit["barriers_check_atom"] * glass.atoms
     return one * atoms * protocol["searches"]
 
 

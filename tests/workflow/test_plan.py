@@ -154,7 +154,8 @@ def test_costs_of_the_paper_s_protocol(repository):
     assert [list(splits.values()).count(split) for split in plan.SPLITS] == [6, 1, 2]
     assert sum(glass.atoms == 8000 for glass in glasses.values()) == 55
     unit = config["execution"]["costs"]  # a check is of all atoms of a glass
-    large, small = (unit["barriers"] + unit["barriers_check"] * atoms for atoms in (8000, 3000))
+    each = unit["barriers"] + unit["barriers_check"]
+    large, small = (each + unit["barriers_check_atom"] * atoms for atoms in (8000, 3000))
     seconds = 20 * (7 * 8000 * large + 2 * 3000 * small)
     assert table["barriers"].core_hours == pytest.approx(seconds / 3600)
     large = glasses[next(name for name in splits if glasses[name].atoms == 8000)]
