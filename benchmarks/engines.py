@@ -4,7 +4,7 @@
 
 Prints processor seconds of the same searches with the compiled forces of a region and with LAMMPS
 on the full periodic structure, of ASE's dimer method (doi:10.1063/1.480097) with LAMMPS's forces
-from the same pushes, and of the region's searches in the glass repeated to 8 and 27 times its
+from pushes of its own, and of the region's searches in the glass repeated to 8 and 27 times its
 size, as far as that is no more than 30,000 atoms. Ratios to LAMMPS are of means over the searches
 that each made.
 """

@@ -26,7 +26,8 @@ def barriers(
     engine: Annotated[
         str,
         typer.Option(
-            help="cpu (compiled EAM), gpu (EAM in batches), lammps (full system) or auto."
+            help="cpu (compiled EAM), gpu (EAM in batches), lammps (any potential, all atoms), or "
+            "auto: lammps if the potential is no EAM, else gpu if there is one, else cpu."
         ),
     ] = "auto",
     precision: Annotated[
@@ -36,9 +37,15 @@ def barriers(
         float | None,
         typer.Option(min=0.0, help="On a GPU: most memory, GiB; most of the free by default."),
     ] = None,
-    radius: Annotated[float, typer.Option(min=4.0, help="Radius of the free region, Å.")] = 8.0,
+    radius: Annotated[
+        float, typer.Option(min=4.0, help="Radius of the free region, Å; not for lammps.")
+    ] = 8.0,
     check: Annotated[
-        bool, typer.Option(help="Confirm every saddle on the full periodic system.")
+        bool,
+        typer.Option(
+            help="Find every saddle again with all atoms free, look for a second negative "
+            "eigenvalue, and relax both sides."
+        ),
     ] = True,
     label: Annotated[
         str,
@@ -68,7 +75,8 @@ def barriers(
         float, typer.Option(min=1e-6, help="Largest force at the saddle of a region, eV/Å.")
     ] = 0.05,
     full_tolerance: Annotated[
-        float, typer.Option(min=1e-6, help="The same once all atoms are free, eV/Å.")
+        float,
+        typer.Option(min=1e-6, help="The same in larger regions and with all atoms free, eV/Å."),
     ] = 0.01,
     time_budget: Annotated[
         float | None, typer.Option(help="Stop after this time with exit code 75, s.")
@@ -83,7 +91,8 @@ def barriers(
 
     Each search pushes an atom and its neighbours in a random direction until the energy curves
     downwards and follows that direction to a saddle point. Only atoms near the target move at
-    first; then every saddle is found again with all atoms free, and both its sides are relaxed.
+    first (with LAMMPS all do); then every saddle is found again with all atoms free, and both its
+    sides are relaxed.
     Finished searches stand in a journal beside the output: the same command goes on where it was
     stopped. Run it alone, under `mpiexec -n N` or under `srun`: the result is the same.
 
