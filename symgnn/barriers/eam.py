@@ -1,6 +1,8 @@
 """EAM forces on the free atoms of a region, and the densities of a structure."""
 
+from collections.abc import Callable
 from copy import copy
+from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -35,27 +37,25 @@ class Workspace:
 
     def __init__(self, symmetric: bool) -> None:
         self._symmetric = symmetric
-        self._near = self._owners = 0
-        self._scratch = make_scratch(0, 0, symmetric)
-        self._room = (0, 0, 0)
-        self._constants = make_constants(*self._room, symmetric)
+        self._made: dict[Callable, tuple[tuple[int, ...], NamedTuple]] = {}
 
     def scratch(self, near: int, owners: int) -> Scratch:
         """Memory for so many near pairs and owners, of no set content."""
-        if near > self._near or owners > self._owners:
-            self._near = max(self._near, near + near // 8)
-            self._owners = max(self._owners, owners + owners // 8)
-            self._scratch = make_scratch(self._near, self._owners, self._symmetric)
-        return self._scratch
+        return self._memory(make_scratch, near, owners)
 
     def constants(self, pairs: int, near: int, owners: int) -> ForceConstants:
         """The same for the force constants of so many pairs, of which some are near."""
-        wanted = (pairs, near, owners)
-        if np.greater(wanted, self._room).any():
-            grown = np.maximum(self._room, [number + number // 8 for number in wanted])
-            self._room = tuple(map(int, grown))
-            self._constants = make_constants(*self._room, self._symmetric)
-        return self._constants
+        return self._memory(make_constants, pairs, near, owners)
+
+    def _memory(self, make: Callable, *wanted: int) -> NamedTuple:
+        """What was made before where it suffices, or else something larger."""
+        room, memory = self._made.get(make, ((0,) * len(wanted), None))
+        if memory is None or any(many > has for many, has in zip(wanted, room, strict=True)):
+            grown = (max(has, many + many // 8) for many, has in zip(wanted, room, strict=True))
+            room = tuple(grown)
+            memory = make(*room, self._symmetric)
+            self._made[make] = room, memory
+        return memory
 
 
 class RegionForces:
