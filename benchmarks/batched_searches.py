@@ -26,7 +26,8 @@ from searches import protocol
 
 from symgnn.barriers.batched.engine import BatchedEngine
 from symgnn.barriers.batches import Batch
-from symgnn.barriers.engines import Engine, RegionEngine
+from symgnn.barriers.eam_engine import RegionEngine
+from symgnn.barriers.engines import Engine
 from symgnn.barriers.event import Event
 from symgnn.barriers.searches import Searches
 from symgnn.potentials import Potential, find_potential

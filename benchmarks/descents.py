@@ -22,7 +22,7 @@ from counted import Counted
 from labelled import add_structure, structure
 
 from symgnn.barriers.confirmation import CHECK_EVALUATIONS, Confirmation, Unconfirmed
-from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.event import Event, Sides, furthest
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches

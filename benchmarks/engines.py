@@ -19,8 +19,10 @@ from ase import Atoms
 from ase.mep import DimerControl, MinModeAtoms, MinModeTranslate
 from counted import Counted
 
-from symgnn.barriers.engines import Engine, LammpsEngine, RegionEngine
+from symgnn.barriers.eam_engine import RegionEngine
+from symgnn.barriers.engines import Engine
 from symgnn.barriers.event import Event
+from symgnn.barriers.lammps_engine import LammpsEngine
 from symgnn.barriers.protocol import Protocol
 from symgnn.barriers.searches import Searches
 from symgnn.lammps_interface import LammpsForces

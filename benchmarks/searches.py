@@ -22,7 +22,7 @@ from labels import print_comparison
 from symgnn.barriers.artn import Phase
 from symgnn.barriers.batches import Batch, Ended, places
 from symgnn.barriers.confirmation import Unconfirmed
-from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.event import Event, furthest
 from symgnn.barriers.events import columns_of
 from symgnn.barriers.protocol import Protocol, Status

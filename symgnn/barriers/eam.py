@@ -24,7 +24,7 @@ from symgnn.barriers.eam_kernel import (
     make_scratch,
     place_sites,
 )
-from symgnn.barriers.lanczos import Basis, Stop
+from symgnn.barriers.lanczos_kernel import Basis, Stop
 from symgnn.barriers.pairs import PairList, furthest
 from symgnn.barriers.regions import Region
 from symgnn.barriers.tables import PackedTables

@@ -23,7 +23,7 @@ from symgnn.barriers.eam_kernel import (
     fetch_rows,
     find_rows,
 )
-from symgnn.barriers.lanczos import extend_row
+from symgnn.barriers.lanczos_kernel import extend_row
 from symgnn.barriers.quads import inner_product, load, plus_multiple, store, zero
 from symgnn.compiled import njit
 from symgnn.vectors import minus, read, write

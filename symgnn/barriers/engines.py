@@ -1,32 +1,18 @@
-"""Where the forces of a search come from: compiled on a local region, or LAMMPS on everything.
+"""What an engine is: where the forces of a search come from.
 
 An engine opens a search at a target atom; what it returns holds the free atoms, their starting
-positions, and gives energy and forces for new ones.
+positions, and gives energy and forces for new ones. `eam_engine` has those of a local region by
+compiled code, `batched` many regions on one device, `lammps_engine` those of LAMMPS on everything.
 """
 
 from typing import Protocol as Interface
 
 import numpy as np
 import torch
-from ase import Atoms
 from torch import Tensor
 
-from symgnn.barriers.eam import RegionForces, Workspace, structure_densities
-from symgnn.barriers.lanczos import Basis, Hessians, Stop
-from symgnn.barriers.regions import Region, Surroundings, displaced, whole
-from symgnn.barriers.tables import pack
-from symgnn.errors import InputError
-from symgnn.lammps_interface import LammpsForces
-from symgnn.potentials import EAM_STYLES, Potential, check_elements, read_eam
+from symgnn.barriers.lanczos import Hessians
 
-DESCENT = 15.0  # Å, least radius of a region in which the sides of a saddle are relaxed
-GROWN = 2.0  # radius of the larger region over that of the searches
-# Å, of the largest region: what is frozen beyond it changes most barriers by less than 10 meV.
-LARGEST = 25.0
-WORTH_IT = 1.2  # least ratio of the radii of two regions of which both are used
-PREPARED = 4  # regions kept for the next searches at the same atom
-CANDIDATE_SKIN = 2.0  # Å, beyond the pairs of a list, of the candidates for them
-LARGER_CANDIDATE_SKIN = 5.0  # Å, where saddles are confirmed, at some distance from the start
 CHECK_BATCH = 32  # most saddles that are confirmed together
 CHECK_ATOMS = 40_000  # of all of them, which bounds the memory to some 200 MB
 LEAST_UNCONFIRMED = 16  # saddles that wait for one another where the structure is large
@@ -136,31 +122,6 @@ class RowByRow:
         return torch.from_numpy(energy), torch.from_numpy(force), torch.from_numpy(inside)
 
 
-class RegionRows(RowByRow):
-    """The same of `RegionEngine`, whose Hessians are known."""
-
-    _forces: "dict[int, _RegionSearch]"
-
-    @property
-    def hessians(self) -> Hessians:
-        """Those of the same rows."""
-        return self
-
-    def iterate(
-        self,
-        row: int,
-        position: np.ndarray,
-        basis: Basis,
-        stop: Stop,
-        value: np.ndarray,
-        vector: np.ndarray,
-    ) -> int:
-        """Lanczos iterations to their end; see `Hessians`."""
-        search = self._forces[row]
-        place = position[: 3 * len(search.atoms)].reshape(-1, 3)
-        return search.iterate(place, basis, stop, value, vector)
-
-
 class ProcessorEngine:
     """What the engines share that compute one force call after the other."""
 
@@ -189,223 +150,3 @@ class ProcessorEngine:
     def confirming_rows(self, atoms: int) -> int:
         """How many of the larger systems of so many free atoms may advance together."""
         return max(1, min(CHECK_BATCH, self.batch, CHECK_ATOMS // atoms))
-
-
-class _RegionSearch:
-    def __init__(self, forces: RegionForces, atoms: np.ndarray, position: np.ndarray):
-        self._forces, self.atoms, self.position = forces, atoms, position
-        self.iterate = forces.iterate
-
-    def __call__(self, position: np.ndarray) -> tuple[float, np.ndarray]:
-        return self._forces(position)
-
-    @property
-    def inside(self) -> bool:
-        return self._forces.inside
-
-
-def grown_radii(atoms: Atoms, radius: float) -> list[float]:
-    """Radii of the regions in which a saddle is found again before all atoms are free, Å.
-
-    Each step of the way is made where it costs least: the first region takes most of it. None is
-    wider than the cell, where an atom would meet its own image.
-    """
-    half = 0.5 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0).max()
-    radii = [GROWN * radius] if GROWN * radius <= half else []
-    largest = min(LARGEST, half)
-    return [*radii, largest] if largest >= WORTH_IT * GROWN * radius else radii
-
-
-class EamRegions:
-    """The regions of a structure with an EAM potential, as an engine prepares them.
-
-    Args:
-        atoms: periodic structure.
-        potential: an EAM potential.
-        radius: atoms nearer to the target are free, Å.
-        skin: how far beyond the cutoff pairs are listed, Å.
-        travel: how far an atom may go from its start, Å.
-
-    Attributes:
-        capacity: free atoms of the largest region.
-        confirming: free atoms of the larger systems on which a saddle is found again.
-        descending: which of them is large enough for most of the way down from it.
-
-    Raises:
-        InputError: the potential is of another form.
-    """
-
-    def __init__(
-        self, atoms: Atoms, potential: Potential, *, radius: float, skin: float, travel: float
-    ):
-        check_elements(potential, atoms.get_chemical_symbols())
-        if potential.style not in EAM_STYLES.values():
-            raise InputError(f"{potential.path.name}: style {potential.style}: use engine lammps")
-        tables = pack(read_eam(potential))
-        species = np.array([potential.elements.index(s) for s in atoms.get_chemical_symbols()])
-        self._tables, self._skin, self._travel = tables, skin, travel
-        self._of_structure = {
-            "reach": tables.cutoff + skin + travel,
-            "species": species,
-            "density": structure_densities(atoms, species, tables),
-        }
-        self._atoms, self._species = atoms, species
-        self._surroundings = self._around(radius)
-        self.capacity = self._surroundings.capacity()
-        self._prepared: dict[int, tuple[Region, object]] = {}
-        self._whole: tuple[Region, object] | None = None
-        radii = grown_radii(atoms, radius)
-        wide = (step for step, grown in enumerate(radii) if grown >= DESCENT)
-        self.descending = next(wide, len(radii))
-        self._grown = [self._around(grown) for grown in radii]
-        self._larger: list[dict[int, tuple[Region, object]]] = [{} for _ in self._grown]
-        self.confirming = [*(grown.capacity() for grown in self._grown), len(atoms)]
-
-    def _around(self, radius: float) -> Surroundings:
-        return Surroundings(self._atoms, radius=radius, **self._of_structure)
-
-    def _everything(self) -> Region:
-        return whole(self._atoms, **self._of_structure)
-
-    def _candidate_skin(self, capacity: int) -> float:
-        return CANDIDATE_SKIN if capacity == self.capacity else LARGER_CANDIDATE_SKIN
-
-    def _prepare(self, region: Region, capacity: int) -> object:
-        """What the searches in a region share; `capacity` is that of their batch."""
-        raise NotImplementedError
-
-    def _search(self, region: Region, prepared: object) -> OpenSearch:
-        """A search in a region that other searches share."""
-        raise NotImplementedError
-
-    def open(self, target: int) -> OpenSearch:
-        """Open a search at an atom; the target is the first of its free atoms."""
-        return self._open(target, self._surroundings, self.capacity, self._prepared)
-
-    def open_larger(self, target: int, step: int) -> OpenSearch:
-        """A larger region, or the whole periodic structure in its own order."""
-        if step < len(self.confirming) - 1:
-            return self._open(target, self._grown[step], self.confirming[step], self._larger[step])
-        if self._whole is None:
-            region = self._everything()
-            self._whole = region, self._prepare(region, len(self._atoms))
-        return self._search(*self._whole)
-
-    def open_displaced(self, target: int, step: int, displacement: np.ndarray) -> OpenSearch:
-        """A larger region where all atoms have moved; the whole structure at its own places."""
-        if step == len(self.confirming) - 1:
-            return self.open_larger(target, step)
-        moved = self._atoms.copy()
-        moved.positions += displacement
-        density = structure_densities(moved, self._species, self._tables)
-        kept = self._larger[step].get(target)
-        region = self._grown[step].region(target) if kept is None else kept[0]
-        region = displaced(region, displacement, density)
-        return self._search(region, self._prepare(region, self.confirming[step]))
-
-    def _open(
-        self,
-        target: int,
-        surroundings: Surroundings,
-        capacity: int,
-        prepared: dict[int, tuple[Region, object]],
-    ) -> OpenSearch:
-        if target not in prepared:
-            while len(prepared) >= PREPARED:
-                del prepared[next(iter(prepared))]
-            region = surroundings.region(target)
-            prepared[target] = region, self._prepare(region, capacity)
-        return self._search(*prepared[target])
-
-
-class RegionEngine(EamRegions, ProcessorEngine):
-    """EAM forces on the atoms within `radius` of the target, the others frozen.
-
-    Args:
-        atoms: periodic structure.
-        potential: an EAM potential.
-        radius: Å.
-        skin: how far beyond the cutoff pairs are listed, Å.
-        travel: how far an atom may go from its start, Å.
-        batch: searches that may advance together.
-        hessians: whether Lanczos iterations take products with the Hessian, or differences of
-            forces as those of the other engines.
-    """
-
-    def __init__(
-        self,
-        atoms: Atoms,
-        potential: Potential,
-        *,
-        radius: float,
-        skin: float = 0.5,
-        travel: float = 4.0,
-        batch: int = 32,
-        hessians: bool = True,
-    ):
-        super().__init__(atoms, potential, radius=radius, skin=skin, travel=travel)
-        self._workspace = Workspace(self._tables.symmetric)
-        self.batch, self._hessians = batch, hessians
-
-    @property
-    def name(self) -> str:
-        """What else than the protocol results depend on."""
-        return super().name + ("" if self._hessians else ", differences")
-
-    def _prepare(self, region: Region, capacity: int) -> RegionForces:
-        return RegionForces(
-            region,
-            self._tables,
-            workspace=self._workspace,
-            skin=self._skin,
-            travel=self._travel,
-            candidate_skin=self._candidate_skin(capacity),
-        )
-
-    def _search(self, region: Region, prepared: RegionForces) -> Forces:
-        return _RegionSearch(prepared.copy(), region.atoms, region.position)
-
-    def rows(self, size: int, capacity: int) -> RowForces:
-        """Forces for a batch of rows, and Hessians."""
-        return RegionRows() if self._hessians else RowByRow()
-
-
-class _LammpsSearch:
-    inside = True
-
-    def __init__(self, forces: LammpsForces, position: np.ndarray):
-        self._forces = forces
-        self.atoms, self.position = np.arange(len(position)), position
-        forces.rebuild(position)
-        self._zero = forces.energy_and_forces(position)[0]
-
-    def __call__(self, position: np.ndarray) -> tuple[float, np.ndarray]:
-        energy, force = self._forces.energy_and_forces(position)
-        return energy - self._zero, force
-
-
-class LammpsEngine(ProcessorEngine):
-    """Forces of LAMMPS on the full periodic system: the reference, for any pair style."""
-
-    batch = 1
-
-    def __init__(self, atoms: Atoms, potential: Potential):
-        self._position = atoms.positions.copy()
-        self._forces = LammpsForces(atoms, potential)
-        # Of its own: saddles are confirmed while the next search is under way already, and a search
-        # feels when others rebuild its neighbour lists.
-        self._confirming_forces = LammpsForces(atoms, potential)
-        self.capacity = len(atoms)
-        self.confirming, self.descending = [len(atoms)], 0
-
-    def open(self, target: int) -> OpenSearch:
-        """Open a search at an atom; all atoms are free, in the order of the structure."""
-        return _LammpsSearch(self._forces, self._position)
-
-    def open_larger(self, target: int, step: int) -> OpenSearch:
-        """The same as `open`, in another LAMMPS: all atoms are free already."""
-        return _LammpsSearch(self._confirming_forces, self._position)
-
-    def open_displaced(self, target: int, step: int, displacement: np.ndarray) -> OpenSearch:
-        """The same again, at the structure's own places."""
-        return self.open_larger(target, step)

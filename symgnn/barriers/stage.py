@@ -11,10 +11,12 @@ from mpi4py import MPI
 
 from symgnn.barriers import pool
 from symgnn.barriers.batched.engine import GIB, BatchedEngine, usable_memory
-from symgnn.barriers.engines import Engine, LammpsEngine, RegionEngine
+from symgnn.barriers.eam_engine import RegionEngine
+from symgnn.barriers.engines import Engine
 from symgnn.barriers.event import Event
 from symgnn.barriers.events import write_events
 from symgnn.barriers.journal import Journal
+from symgnn.barriers.lammps_engine import LammpsEngine
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches
 from symgnn.errors import InputError

@@ -1,13 +1,10 @@
 """One training run in a folder: start or resume, train, evaluate, write."""
 
-import csv
 import json
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,17 +18,20 @@ from symgnn.graphs.dataset import SPLITS, Dataset, read_graphs
 from symgnn.graphs.graph import Graph
 from symgnn.models.registry import build_model, changed_options, model_inputs, takes
 from symgnn.progress import Progress, TimeBudget
-from symgnn.provenance import provenance, stage_hash, versions
+from symgnn.provenance import provenance, versions
 from symgnn.training.batches import label_scaling
-from symgnn.training.checkpoint import Trained, data_summary, load_tensors, save_checkpoint
-from symgnn.training.loop import State, predict_graphs, start, train
+from symgnn.training.checkpoint import Trained, data_summary, save_checkpoint
+from symgnn.training.loop import predict_graphs, start, train
 from symgnn.training.metrics import coverage, errors_of, metrics_of_glasses
 from symgnn.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
-RESUME = "resume.pt"
+from symgnn.training.resuming import (
+    RESUME,
+    Saver,
+    open_tensorboard,
+    resume,
+    signature_of,
+    write_history,
+)
 
 
 def train_model(
@@ -82,11 +82,11 @@ def train_model(
     options = changed_options(model, options)
     network = build_model(model, elements=elements, **options).to(device)
     state = start(network, recipe)
-    signature = _signature(model, options, recipe, seed, dataset)
-    _resume(output / RESUME, state, signature)
+    signature = signature_of(model, options, recipe, seed, dataset)
+    resume(output, state, signature)
     progress = Progress("training", recipe.epochs, done=state.epoch)
-    log = _tensorboard(output / "tensorboard", state.epoch) if tensorboard else None
-    saver = _Saver(output, signature, progress, checkpoint_interval, budget, log)
+    log = open_tensorboard(output / "tensorboard", state.epoch) if tensorboard else None
+    saver = Saver(output, signature, progress, checkpoint_interval, budget, log)
     with progress, log or nullcontext():
         train(
             state,
@@ -175,99 +175,6 @@ def _inputs_of(path: Path, inputs: Sequence[str], dataset: Dataset) -> dict[str,
     }
 
 
-def _signature(
-    model: str, options: dict[str, object], recipe: Recipe, seed: int, dataset: Dataset
-) -> str:
-    """What must be equal for a stopped training to be the same one."""
-    what = {"model": model, "options": options, "recipe": recipe.as_dict(), "seed": seed}
-    what |= {"data": data_summary(dataset)["hash"], "code": stage_hash("training")}
-    return json.dumps(what, sort_keys=True)
-
-
-def _tensorboard(folder: Path, epoch: int) -> "SummaryWriter":
-    """A log in which what a stopped call wrote after `epoch` counts no more."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise InputError(
-            "--tensorboard: the package tensorboard is not installed; pip install 'symgnn[models]'"
-        ) from None
-    return SummaryWriter(str(folder), purge_step=epoch + 1)
-
-
-class _Saver:
-    """Called after each epoch: shows progress, writes resume.pt, stops at the time budget."""
-
-    def __init__(
-        self,
-        output: Path,
-        signature: str,
-        progress: Progress,
-        interval: float,
-        budget: TimeBudget,
-        log: "SummaryWriter | None",
-    ):
-        self._output, self._signature, self._progress = output, signature, progress
-        self._interval, self._budget, self._last = interval, budget, time.monotonic()
-        self._log = log
-
-    def __call__(self, state: State) -> None:
-        row = state.history[-1] if state.history else {}
-        if self._log is not None and row.get("epoch") == state.epoch:
-            for name, value in row.items():
-                self._log.add_scalar(name, value, state.epoch)
-            self._log.flush()
-        figures = {key: f"{row[key]:.4g}" for key in ("loss", "validation_pearson") if key in row}
-        self._progress.advance(**figures, best_epoch=state.best_epoch)
-        exhausted = self._budget.exhausted()
-        if exhausted or time.monotonic() - self._last >= self._interval:
-            _save(self._output, state, self._signature)
-            self._last = time.monotonic()
-        if exhausted:
-            self._budget.check(f"{self._output}: epoch {state.epoch}")
-
-
-def _save(output: Path, state: State, signature: str) -> None:
-    """Write resume.pt and the history so far."""
-    device = next(state.model.parameters()).device
-    content = {
-        "signature": signature,
-        "model": state.model.state_dict(),
-        "average": state.average.state_dict(),
-        "best": state.best,
-        "optimizer": state.optimizer.state_dict(),
-        "epoch": state.epoch,
-        "step": state.step,
-        "best_epoch": state.best_epoch,
-        "best_score": state.best_score,
-        "history": state.history,
-        "random": torch.get_rng_state(),
-        "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
-    }
-    with atomic_path(output / RESUME) as temporary:
-        torch.save(content, temporary)
-    _write_history(output, state.history)
-
-
-def _resume(path: Path, state: State, signature: str) -> None:
-    """Put a stopped training's state back; one of another training is left alone."""
-    if not path.is_file():
-        return
-    content = load_tensors(path)
-    if content.get("signature") != signature:
-        print(f"{path}: of another training; starting afresh")
-        return
-    state.model.load_state_dict(content["model"])
-    state.average.load_state_dict(content["average"])
-    state.optimizer.load_state_dict(content["optimizer"])
-    for name in ("best", "epoch", "step", "best_epoch", "best_score", "history"):
-        setattr(state, name, content[name])
-    torch.set_rng_state(content["random"])
-    device = next(state.model.parameters()).device
-    if content["random_cuda"] is not None and device.type == "cuda":
-        torch.cuda.set_rng_state(content["random_cuda"], device)
-
-
 def _write_results(
     output: Path, trained: Trained, dataset: Dataset, history: list[dict], device: str
 ) -> None:
@@ -282,7 +189,7 @@ def _write_results(
     trained.model.cpu()
     validation = {graph.name: graph.barrier for graph in dataset.of_split("validation")}
     trained = replace(trained, errors=errors_of(validation, predicted).astype(np.float32))
-    _write_history(output, history)
+    write_history(output, history)
     _write_predictions(output / "predictions.h5", trained, dataset, predicted)
     write_json(output / "metrics.json", _metrics(trained, dataset, predicted))
     save_checkpoint(output / "checkpoint.pt", trained)
@@ -296,17 +203,6 @@ def _metrics(trained: Trained, dataset: Dataset, predicted: dict[str, np.ndarray
         found[split]["coverage"] = coverage(computed, predicted, trained.residual)
     found["residual"] = trained.residual
     return found
-
-
-def _write_history(output: Path, history: list[dict[str, float]]) -> None:
-    with (
-        atomic_path(output / "history.csv") as temporary,
-        open(temporary, "w", newline="") as stream,
-    ):
-        names = list(history[0]) if history else ["epoch"]
-        writer = csv.DictWriter(stream, fieldnames=names)
-        writer.writeheader()
-        writer.writerows(history)
 
 
 def _write_predictions(

@@ -13,8 +13,9 @@ from symgnn import cli
 from symgnn.barriers import stage
 from symgnn.barriers.batched import engine as batched
 from symgnn.barriers.batched.engine import GIB, STATE_BYTES, BatchedEngine, make_plan
-from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.event import Event
+from symgnn.barriers.lammps_engine import LammpsEngine
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches
 from symgnn.errors import InputError, TimeBudgetReached
@@ -406,6 +407,16 @@ def test_the_stage_goes_on_where_it_was_stopped(
     assert sorted(journal.read_bytes().splitlines()) == sorted(
         Path(f"{whole}.journal").read_bytes().splitlines()
     )
+
+
+def test_engines_that_find_other_saddles_have_other_names(relaxed, cu_zr) -> None:
+    """The journal goes on only where the name is the same."""
+    engines = [RegionEngine(relaxed, cu_zr, radius=5.0, hessians=known) for known in (True, False)]
+    engines += [
+        BatchedEngine(relaxed, cu_zr, radius=5.0, device="cpu", precision=precision)
+        for precision in ("double", "mixed")
+    ]
+    assert len({engine.name for engine in [*engines, LammpsEngine(relaxed, cu_zr)]}) == 5
 
 
 def test_auto_takes_the_gpu_where_there_is_one(relaxed, cu_zr, monkeypatch) -> None:

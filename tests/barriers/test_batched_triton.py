@@ -11,7 +11,7 @@ import torch
 from ase import Atoms
 
 from symgnn.barriers.batched.engine import STATE_BYTES, BatchedEngine
-from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.potentials import Potential
 from tests.barriers.test_eam import displaced, write_potential
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from symgnn.barriers.artn import Artn
 from symgnn.barriers.confirmation import CHECK_EVALUATIONS, Descent
-from symgnn.barriers.engines import RegionEngine, grown_radii
+from symgnn.barriers.eam_engine import RegionEngine, grown_radii
 from symgnn.barriers.event import Event
 from symgnn.barriers.first_order import FirstOrderArtn
 from symgnn.barriers.protocol import Protocol, Status

@@ -8,8 +8,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.eam_kernel import embed
-from symgnn.barriers.engines import RegionEngine
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential, find_potential, read_eam
 

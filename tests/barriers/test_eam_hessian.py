@@ -9,8 +9,8 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
+from symgnn.barriers.eam_engine import RegionEngine, RegionRows
 from symgnn.barriers.eam_hessian import multiply
-from symgnn.barriers.engines import RegionEngine, RegionRows
 from symgnn.barriers.lanczos import LanczosBatch
 from symgnn.barriers.tables import PackedTables, pack
 from symgnn.lammps_interface import LammpsForces

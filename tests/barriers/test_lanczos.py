@@ -5,11 +5,8 @@ import pytest
 import torch
 
 from symgnn.barriers.inner_products import folded_sum
-from symgnn.barriers.lanczos import (
-    LanczosBatch,
-    lowest_eigenpairs,
-    tridiagonal_eigenvalue,
-)
+from symgnn.barriers.lanczos import LanczosBatch, lowest_eigenpairs
+from symgnn.barriers.lanczos_kernel import tridiagonal_eigenvalue
 
 SIZE, DIMENSION = 7, 30
 

@@ -14,7 +14,7 @@ import sys
 import numpy as np
 from ase.io import read
 from symgnn.barriers.protocol import Protocol
-from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.searches import Searches
 from symgnn.potentials import find_potential
 

@@ -6,7 +6,8 @@ import torch
 from ase import Atoms
 
 from symgnn.barriers.artn import Artn, Phase
-from symgnn.barriers.engines import LammpsEngine, RegionEngine
+from symgnn.barriers.eam_engine import RegionEngine
+from symgnn.barriers.lammps_engine import LammpsEngine
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches, push_generator
 

@@ -12,7 +12,7 @@ from ase.build import bulk
 from ase.mep import NEB
 from ase.optimize import FIRE, LBFGS
 
-from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.protocol import Protocol
 from symgnn.barriers.searches import Searches
 from symgnn.lammps_interface import LammpsForces

@@ -10,7 +10,7 @@ from ase.units import GPa
 from scipy.special import sph_harm_y
 from scipy.stats import special_ortho_group
 
-from symgnn.barriers.engines import RegionEngine
+from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.descriptors import invariants, response
 from symgnn.descriptors.hessian import hessian_blocks, hessian_frame
 from symgnn.descriptors.potential import mechanics_of, species_of, splines, stress_invariants

@@ -12,7 +12,8 @@ from symgnn import neighbors
 from symgnn.barriers.batched.rows import Kernel, RowSearch, Settings, Space
 from symgnn.barriers.batched.tables import on_device
 from symgnn.barriers.batched.torch_rows import TorchKernel
-from symgnn.barriers.engines import CHECK_BATCH, PREPARED, EamRegions, RowForces
+from symgnn.barriers.eam_engine import PREPARED, EamRegions
+from symgnn.barriers.engines import CHECK_BATCH, RowForces
 from symgnn.barriers.protocol import Protocol
 from symgnn.barriers.regions import Region
 from symgnn.errors import InputError
