@@ -19,9 +19,9 @@ from torch.autograd.function import once_differentiable
 
 from symgnn.models import attention_loops as loops
 from symgnn.models.edge_update import EdgeUpdate, NormalisedUpdate
-from symgnn.models.products import empty, product, transposed_product
+from symgnn.models.products import add_transposed_product, empty, product
 
-BLOCK_NUMBERS = 256 * 1024  # in a block's (edges, heads * width): 1 MiB in single precision
+BLOCK_NUMBERS = 1024 * 1024  # in a block's (edges, heads * width): 4 MiB in single precision
 SLOPE = 0.01  # of the leaky rectifier below zero
 
 
@@ -108,27 +108,52 @@ def _blocks(start: Tensor, columns: int) -> list[_Block]:
     return found
 
 
-@dataclass
 class _Features:
-    """Makes f of a block's edges: once forward and once backward."""
+    """Makes f of a block's edges, (rows, heads * width): once forward and once backward.
 
-    edge: Tensor
-    from_source: Tensor
-    from_target: Tensor
-    weight: Tensor
-    source: Tensor
-    start: Tensor
+    Rows that are not the block's edges mean nothing.
+    """
 
-    def __post_init__(self):
-        self._graph = self.source.numpy(), self.start.numpy()
-        self._terms = self.from_source.numpy(), self.from_target.numpy()
+    def __init__(
+        self, edge: Tensor, weight: Tensor, graph: tuple[Tensor, Tensor], terms: tuple[Tensor, ...]
+    ):
+        self._edge = edge
+        self._weight = weight.T.contiguous().T  # transposed here, once
+        self._graph = tuple(t.numpy() for t in graph)
+        self._terms = tuple(t.numpy() for t in terms)
         self._slope = self._terms[0].dtype.type(SLOPE)
+        self.blocks = _blocks(graph[1], len(weight))
+        rows = max((block.rows.stop - block.rows.start for block in self.blocks), default=0)
+        self._room = edge.new_empty(2, rows, len(weight))
+
+    def room(self, block: _Block, which: int) -> Tensor:
+        """Memory for such numbers, of which there are two."""
+        return self._room[which, : block.rows.stop - block.rows.start]
+
+    def before(self, block: _Block) -> Tensor:
+        """What goes into the rectifier, without the terms of the atoms."""
+        return product(self._edge[block.rows], self._weight, out=self.room(block, 0))
 
     def of(self, block: _Block) -> Tensor:
-        """(rows, heads * width); the rows that are not the block's edges mean nothing."""
-        feature = product(self.edge[block.rows], self.weight)
-        loops.activate(feature.numpy(), *self._graph, block.atoms, *self._terms, self._slope)
+        """f."""
+        feature = self.before(block)
+        numbers = feature.numpy(), *self._graph, block.atoms, *self._terms, self._slope
+        loops.activate_all(*numbers)
         return feature
+
+    def attend(self, block: _Block, *arrays: np.ndarray) -> Tensor:
+        """f, and the attention and sums of the block, see `attention_loops.attend`."""
+        feature = self.before(block)
+        numbers = feature.numpy(), *self._graph, block.atoms, *self._terms, self._slope
+        loops.attend(*numbers, *arrays)
+        return feature
+
+    def pull_back(
+        self, block: _Block, feature: Tensor, gradient: Tensor, *arrays: np.ndarray
+    ) -> None:
+        """From gradients by f to those by what it is made of, see `attention_loops.pull_back`."""
+        numbers = feature.numpy(), gradient.numpy(), *self._graph, block.atoms, self._slope
+        loops.pull_back(*numbers, *arrays)
 
 
 class _Attention(torch.autograd.Function):
@@ -137,21 +162,17 @@ class _Attention(torch.autograd.Function):
         ctx, node, edge, from_source, from_target, weight, score, source, start,
         mix, mix_bias, scale, shift, kept, statistics,
     ):  # fmt: skip
-        features = _Features(edge, from_source, from_target, weight, source, start)
-        attention = edge.new_empty(len(edge), len(score))
+        features = _Features(edge, weight, (source, start), (from_source, from_target))
+        attention = edge.new_empty(len(edge) * len(score))
         mixed = edge.new_zeros(len(start) - 1, *score.shape)
         mixed_edge = new_edge = mean = inverse = None
         if mix is not None:
             mixed_edge = empty(edge.shape, edge.dtype)
-        graph = source.numpy(), start.numpy()
-        arrays = [t.numpy() for t in (score, attention, node, mixed)]
-        for block in _blocks(start, len(weight)):
-            feature = features.of(block)
-            loops.scores(feature.numpy(), graph[1], block.atoms, *arrays[:2])
-            attention[block.edges].exp_()
-            loops.mix(*graph, block.atoms, arrays[2], arrays[1], arrays[3])
+        arrays = [t.numpy() for t in (score, node, attention, mixed)]
+        for block in features.blocks:
+            feature = features.attend(block, *arrays)
             if mix is not None:
-                mixed_edge[block.rows] = product(feature, mix, mix_bias)
+                product(feature, mix, mix_bias, out=mixed_edge[block.rows])
         if mix is not None:
             mean, inverse, ctx.of_batch = statistics(mixed_edge)
             new_edge = NormalisedUpdate(
@@ -170,7 +191,7 @@ class _Attention(torch.autograd.Function):
             node, edge, from_source, from_target, weight, score, source, start, attention,
             mix, scale, shift, kept, mixed_edge, mean, inverse,
         ) = ctx.saved_tensors  # fmt: skip
-        features = _Features(edge, from_source, from_target, weight, source, start)
+        features = _Features(edge, weight, (source, start), (from_source, from_target))
         by_mixed = by_mixed.contiguous()
         by_node, by_edge = torch.zeros_like(node), empty(edge.shape, edge.dtype)
         by_source, by_target = torch.zeros_like(from_source), torch.zeros_like(from_target)
@@ -182,43 +203,25 @@ class _Attention(torch.autograd.Function):
             normalisation = NormalisedUpdate(
                 mixed_edge, scale, shift, mean, inverse, kept, ctx.of_batch
             )
+            by_new_edge = by_new_edge.contiguous()
             by_scale, by_shift = normalisation.parameter_gradients(by_new_edge)
             # the mean of a batch takes the bias away
             by_bias = torch.zeros_like(shift) if ctx.of_batch else normalisation.factor * by_shift
             after = [by_mix, by_bias, by_scale, by_shift, None, None]
-        given = [t.numpy() for t in (source, start, node, attention, by_mixed, score)]
+        given = [t.numpy() for t in (score, node, attention, by_mixed)]
         sums = [t.numpy() for t in (by_node, by_score, by_source, by_target)]
-        for block in _blocks(start, len(weight)):
+        for block in features.blocks:
             feature, count = features.of(block), block.edges.stop - block.edges.start
+            gradient = features.room(block, 1)
             if mix is None:
-                gradient = torch.zeros_like(feature)
+                gradient.zero_()
             else:
-                back = normalisation.pull_back(by_new_edge, block.rows)
+                back = normalisation.pull_back(block.rows)
                 back[count:] = 0  # of the next block
-                gradient = product(back, transposed_mix)
-                by_mix += transposed_product(back, feature)
-            _pull_back(feature, gradient, block.atoms, *given, *sums)
-            by_edge[block.rows] = product(gradient, transposed)
-            if mix is not None:
-                by_edge[block.edges] += by_new_edge[block.edges]
-            by_weight += transposed_product(edge[block.rows], gradient)
+                product(back, transposed_mix, out=gradient)
+                add_transposed_product(by_mix, back, feature)
+            features.pull_back(block, feature, gradient, *given, *sums)
+            above = None if mix is None else by_new_edge[block.rows]
+            product(gradient, transposed, above, out=by_edge[block.rows])
+            add_transposed_product(by_weight, edge[block.rows], gradient)
         return by_node, by_edge, by_source, by_target, by_weight.T, by_score, None, None, *after
-
-
-def _pull_back(
-    feature, gradient, atoms, source, start, node, attention, by_mixed, score,
-    by_node, by_score, by_source, by_target,
-):  # fmt: skip
-    """From the gradient by f of a block's edges to that by what is in the rectifier, in place.
-
-    The last four are added to.
-    """
-    feature, gradient = feature.numpy(), gradient.numpy()
-    graph, count = (source, start, atoms), start[atoms[1]] - start[atoms[0]]
-    of_scores = np.empty((count, len(score)), score.dtype)
-    loops.score_gradient(*graph, node, attention, by_mixed, of_scores)
-    loops.add_to_nodes(*graph, attention, by_mixed, by_node)
-    loops.through_activation(
-        feature[:count], gradient, score, score.dtype.type(SLOPE), of_scores, by_score
-    )
-    loops.add_to_ends(gradient, *graph, by_source, by_target)

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import silu
 
+from symgnn.models import edge_update_loops as loops
 from symgnn.models.normalization import BatchNorm
 from symgnn.models.products import empty
-
-ROWS = 4096  # of (edges, width), which stay in cache
 
 
 @dataclass
@@ -50,46 +49,36 @@ class NormalisedUpdate:
         self.factor = self.scale * self.inverse
         self.offset = self.shift - self.mean * self.factor
 
-    def normal(self, rows: slice) -> Tensor:
-        """What goes into the silu."""
-        return torch.addcmul(self.offset, self.mixed_edge[rows], self.factor)
-
     def add_to(self, edge: Tensor) -> Tensor:
         """The next features of the edges."""
         new_edge = empty(edge.shape, edge.dtype)
-        for rows in self._slices():
-            new = silu(self.normal(rows))
-            if self.kept is not None:
-                new *= self.kept[rows]
-            torch.add(edge[rows], new, out=new_edge[rows])
-        return new_edge
-
-    def by_normal(self, by_new_edge: Tensor, rows: slice) -> Tensor:
-        """Gradient by `normal`."""
-        by_new = by_new_edge[rows] if self.kept is None else by_new_edge[rows] * self.kept[rows]
-        return torch.ops.aten.silu_backward(by_new, self.normal(rows))
+        start = edge if self.kept is None else torch.zeros_like(edge)
+        numbers = self.mixed_edge, self.factor, self.offset, start, new_edge
+        loops.update(*(t.numpy() for t in numbers))
+        return new_edge if self.kept is None else torch.addcmul(edge, new_edge, self.kept)
 
     def parameter_gradients(self, by_new_edge: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients by scale and shift; sets what `pull_back` needs."""
+        """Gradients by scale and shift; keeps what `pull_back` needs."""
+        by_new = by_new_edge if self.kept is None else by_new_edge * self.kept
+        self._by_new = by_new.numpy()
         by_scale, by_shift = torch.zeros_like(self.scale), torch.zeros_like(self.shift)
-        for rows in self._slices():
-            back = self.by_normal(by_new_edge, rows)
-            by_shift += back.sum(0)
-            by_scale += back.mul_(self.mixed_edge[rows] - self.mean).sum(0)
+        sums = by_scale.numpy(), by_shift.numpy()
+        loops.add_sums(*self._arrays(slice(None), self.mean), self._by_new, *sums)
         by_scale *= self.inverse
-        count = len(self.mixed_edge)
-        self._by_z = -self.factor * self.inverse * by_scale / count
-        self._rest = -self.mean * self._by_z - self.factor * by_shift / count
+        self._slope, self._rest = torch.zeros_like(by_scale), torch.zeros_like(by_scale)
+        if self.of_batch:  # through its mean and deviation too
+            count = len(self.mixed_edge)
+            self._slope = -self.factor * self.inverse * by_scale / count
+            self._rest = -self.mean * self._slope - self.factor * by_shift / count
         return by_scale, by_shift
 
-    def pull_back(self, by_new_edge: Tensor, rows: slice) -> Tensor:
+    def pull_back(self, rows: slice) -> Tensor:
         """Gradient by z."""
-        back = self.by_normal(by_new_edge, rows)
-        if not self.of_batch:
-            return back.mul_(self.factor)
-        return torch.addcmul(self._rest, self.mixed_edge[rows], self._by_z).addcmul_(
-            back, self.factor
-        )
+        back = torch.empty_like(self.mixed_edge[rows])
+        after = (t.numpy() for t in (self._slope, self._rest, back))
+        loops.pull_back(*self._arrays(rows), self._by_new[rows], *after)
+        return back
 
-    def _slices(self) -> list[slice]:
-        return [slice(k, k + ROWS) for k in range(0, len(self.mixed_edge), ROWS)]
+    def _arrays(self, rows: slice, *between: Tensor) -> list[np.ndarray]:
+        numbers = self.mixed_edge[rows], *between, self.factor, self.offset
+        return [t.numpy() for t in numbers]

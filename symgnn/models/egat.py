@@ -224,6 +224,10 @@ class PredictionModule(nn.Module):
         )
         self.decoder = decoder(width)
 
+    def can_be_fast(self, edge_index: Tensor, numbers: Tensor) -> bool:
+        """Whether all layers can, see `EdgeAttention`; of such numbers as the edges' features."""
+        return all(layer.attention.can_be_fast(edge_index, numbers) for layer in self.layers)
+
     def forward(self, species: Tensor, edge_index: Tensor, edge: Tensor) -> Tensor:
         """(atoms,) standardised barriers from (edges, width) features of the edges."""
         node = self.embedding(species)

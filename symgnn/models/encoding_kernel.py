@@ -1,19 +1,19 @@
 """Features of edges from their vectors on a processor, some edges at a time.
 
-A step makes (edges, transformations * width) numbers on the way, which are made for a block that
-stays in cache, and once more in the backward pass: no more than the arguments is kept.
+The numbers of an edge under each transformation, (transformations, width), never leave a loop;
+they are made once more in the backward pass, and no more than the arguments is kept. The products
+of matrices are torch's, of blocks that stay in cache.
 """
-
-import math
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import silu
+from torch.nn.functional import pad
 
-from symgnn.models.products import empty, product, transposed_product
+from symgnn.models import encoding_loops as loops
+from symgnn.models.products import add_transposed_product, empty, product
 
-NUMBERS_AT_ONCE = 256 * 1024  # of a block: 1 MiB in single precision
+ROWS = 2048  # edges of a block: 256 KiB for 32 numbers of single precision
 
 
 def usable(vector: Tensor, first: Tensor) -> bool:
@@ -21,9 +21,11 @@ def usable(vector: Tensor, first: Tensor) -> bool:
     return (
         vector.device.type == "cpu"
         and vector.dtype == first.dtype
+        and vector.dtype in (torch.float32, torch.float64)
+        and vector.shape[1] <= 3
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
-        and len(vector) > _rows(first)
+        and len(vector) > ROWS
     )
 
 
@@ -39,7 +41,7 @@ def encode(
     """B mean over t of silu(A_t v + a) + b + R g(|v|), g Gaussians as far apart as they are wide.
 
     Args:
-        vector: (edges, dimension), v.
+        vector: (edges, at most 3), v.
         first: (transformations, dimension, width), the transposed A_t.
         bias: (width,), a.
         second: (width, width), B.
@@ -50,109 +52,104 @@ def encode(
     Returns:
         (edges, width).
     """
-    return _Encoding.apply(vector, first, bias, second, last, centres, radial)
+    missing = 3 - vector.shape[1]
+    if missing:
+        vector, first = pad(vector, (0, missing)), pad(first, (0, 0, 0, missing))
+    numbers = [t if t is None else t.contiguous() for t in (vector, first, bias, second, last)]
+    return _Encoding.apply(*numbers, centres, radial)
 
 
-def _rows(first: Tensor) -> int:
-    """Edges of a block."""
-    return max(NUMBERS_AT_ONCE // (len(first) * first.shape[2]), 1)
+class _Rows:
+    """The edges, a block at a time, and what is computed of a block from its vectors alone."""
 
+    def __init__(self, vector: Tensor, first: Tensor, bias: Tensor, centres: Tensor | None):
+        self._vector, self._numbers = vector.numpy(), (first.numpy(), bias.numpy())
+        self._mean = vector.new_empty(ROWS, len(bias))
+        if centres is not None:
+            self._centres, apart = centres.numpy(), centres[1] - centres[0]
+            self._spread = self._centres.dtype.type(apart)
+            self._value = vector.new_empty(ROWS, len(centres))
 
-class _Hidden:
-    """What is in a block before and after the first activation."""
+    def blocks(self) -> list[slice]:
+        """Which edges are in each block."""
+        count = len(self._vector)
+        return [slice(k, min(k + ROWS, count)) for k in range(0, count, ROWS)]
 
-    def __init__(self, first: Tensor, bias: Tensor):
-        self.count, dimension, self.width = first.shape
-        self.weight = first.transpose(1, 2).reshape(-1, dimension)
-        self.bias = bias.repeat(self.count)
+    def mean(self, rows: slice) -> Tensor:
+        """The mean over the transformations, (rows, width); until the next block."""
+        mean = self._mean[: rows.stop - rows.start]
+        loops.mean_activation(self._vector[rows], *self._numbers, mean.numpy())
+        return mean
 
-    def linear(self, vector: Tensor) -> Tensor:
-        """(rows, transformations * width)."""
-        return product(vector, self.weight, self.bias)
-
-    def mean(self, linear: Tensor) -> Tensor:
-        """(rows, width), over the transformations."""
-        return silu(linear).unflatten(1, (self.count, self.width)).mean(1)
-
-    def pull_back(self, by_mean: Tensor, linear: Tensor) -> Tensor:
-        """Gradient by `linear`."""
-        by_each = (by_mean / self.count).repeat(1, self.count)
-        return torch.ops.aten.silu_backward(by_each, linear)
-
-    def parameter_gradients(self, by_linear: Tensor, vector: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients by `first` and `bias`."""
-        shape = self.count, self.width
-        by_first = transposed_product(vector, by_linear).unflatten(1, shape).transpose(0, 1)
-        return by_first, by_linear.sum(0).view(shape).sum(0)
-
-
-class _Gaussians:
-    """exp(-(r - c)^2 / 2 s^2) of lengths r, and backwards.
-
-    As powers of two: the exponential of torch is slow where it is almost zero.
-    """
-
-    def __init__(self, centres: Tensor):
-        self.scale = math.sqrt(0.5 / math.log(2)) / (centres[1] - centres[0])
-        self.centres = centres * self.scale
-
-    def __call__(self, vector: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Values, (rows, gaussians); lengths, (rows, 1); scaled distances from the centres."""
-        length = torch.linalg.vector_norm(vector, dim=-1, keepdim=True)
-        apart = length * self.scale - self.centres
-        return apart.square().neg_().exp2_(), length, apart
-
-    def pull_back(self, by_value: Tensor, vector: Tensor, made: tuple[Tensor, ...]) -> Tensor:
-        """Gradient by the vectors."""
-        value, length, apart = made
-        by_length = (by_value * value * apart).sum(1, keepdim=True) * (
-            -2 * math.log(2) * self.scale
+    def mean_and_gradients(self, rows: slice, by_mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, and from the gradient by it those by `first` and `bias`."""
+        mean = self._mean[: rows.stop - rows.start]
+        found = [torch.zeros_like(torch.from_numpy(array)) for array in self._numbers]
+        loops.parameter_gradients(
+            self._vector[rows],
+            *self._numbers,
+            by_mean.numpy(),
+            mean.numpy(),
+            *(array.numpy() for array in found),
         )
-        return torch.where(length > 0, by_length / length, 0) * vector
+        return mean, *found
+
+    def gaussians(self, rows: slice) -> Tensor:
+        """Of the lengths, (rows, gaussians); until the next block."""
+        value = self._value[: rows.stop - rows.start]
+        loops.gaussians(self._vector[rows], self._centres, self._spread, value.numpy())
+        return value
+
+    def write_vector_gradient(self, rows: slice, by_mean: Tensor, by_vector: Tensor) -> None:
+        """From the gradient by the mean that by the vectors, (edges, 3)."""
+        target = by_vector[rows].numpy()
+        loops.vector_gradient(self._vector[rows], *self._numbers, by_mean.numpy(), target)
+
+    def add_gaussian_gradient(self, rows: slice, by_value: Tensor, by_vector: Tensor) -> None:
+        """Add what the Gaussians give it."""
+        loops.add_gaussian_gradient(
+            self._vector[rows],
+            self._centres,
+            self._spread,
+            by_value.numpy(),
+            by_vector[rows].numpy(),
+        )
 
 
 class _Encoding(torch.autograd.Function):
     @staticmethod
     def forward(ctx, vector, first, bias, second, last, centres, radial):
         ctx.save_for_backward(vector, first, bias, second, centres, radial)
-        hidden, rows = _Hidden(first, bias), _rows(first)
-        gaussians = None if radial is None else _Gaussians(centres)
+        edges = _Rows(vector, first, bias, centres)
         result = empty((len(vector), len(second)), vector.dtype)
-        for k in range(0, len(vector), rows):
-            block = vector[k : k + rows]
-            mean = hidden.mean(hidden.linear(block))
-            result[k : k + rows] = product(mean, second, last)
-            if gaussians is not None:
-                result[k : k + rows] += product(gaussians(block)[0], radial)
+        for rows in edges.blocks():
+            product(edges.mean(rows), second, last, out=result[rows])
+            if radial is not None:
+                result[rows] += product(edges.gaussians(rows), radial)
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
         vector, first, bias, second, centres, radial = ctx.saved_tensors
-        hidden, rows, gradient = _Hidden(first, bias), _rows(first), gradient.contiguous()
+        edges, gradient = _Rows(vector, first, bias, centres), gradient.contiguous()
         by_vector = torch.zeros_like(vector) if ctx.needs_input_grad[0] else None
         by_first, by_bias, by_second = (torch.zeros_like(t) for t in (first, bias, second))
         by_radial = None if radial is None else torch.zeros_like(radial)
-        gaussians = None if radial is None else _Gaussians(centres)
         # transposed here, once
         back, back_radial = second.T.contiguous(), None if radial is None else radial.T.contiguous()
-        for k in range(0, len(vector), rows):
-            block, by_block = vector[k : k + rows], gradient[k : k + rows]
-            linear = hidden.linear(block)
-            by_second += transposed_product(by_block, hidden.mean(linear))
-            by_linear = hidden.pull_back(product(by_block, back), linear)
-            for total, found in zip(
-                (by_first, by_bias), hidden.parameter_gradients(by_linear, block), strict=True
-            ):
-                total += found
+        for rows in edges.blocks():
+            by_block = gradient[rows]
+            by_mean = product(by_block, back)
+            mean, *found = edges.mean_and_gradients(rows, by_mean)
+            by_first += found[0]
+            by_bias += found[1]
+            add_transposed_product(by_second, by_block, mean)
             if by_vector is not None:
-                by_vector[k : k + rows] = product(by_linear, hidden.weight.T.contiguous())
+                edges.write_vector_gradient(rows, by_mean, by_vector)
             if radial is None:
                 continue
-            made = gaussians(block)
-            by_radial += transposed_product(by_block, made[0])
+            add_transposed_product(by_radial, by_block, edges.gaussians(rows))
             if by_vector is not None:
-                by_value = product(by_block, back_radial)
-                by_vector[k : k + rows] += gaussians.pull_back(by_value, block, made)
+                edges.add_gaussian_gradient(rows, product(by_block, back_radial), by_vector)
         return by_vector, by_first, by_bias, by_second, gradient.sum(0), None, by_radial

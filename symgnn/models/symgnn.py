@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from symgnn.models import encoding_kernel
 from symgnn.models.egat import PredictionModule
 from symgnn.models.normalization import BatchNorm
+from symgnn.models.ordering import in_near_order
 from symgnn.models.symmetrization import Symmetrization
 from symgnn.models.transformations import haar_angles, rotations
 
@@ -125,6 +126,7 @@ class SymGNN(nn.Module):
             )
         self.aggregation = aggregation
 
+    @in_near_order
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
         """Standardised barriers, (atoms,).
 
@@ -185,6 +187,7 @@ class NoSymmetrization(nn.Module):
         self.encoder = EdgeEncoder(width, gaussians, self.dimension, reach)
         self.prediction = PredictionModule(elements, width=width, heads=heads, dropout=dropout)
 
+    @in_near_order
     def forward(self, species: Tensor, edge_index: Tensor, edge_vector: Tensor) -> Tensor:
         """Standardised barriers, (atoms,); arguments as `SymGNN.forward`."""
         identity = torch.eye(self.dimension, dtype=edge_vector.dtype, device=edge_vector.device)

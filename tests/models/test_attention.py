@@ -78,7 +78,7 @@ def test_layer_in_blocks_equals_messages(graph, heads, last, dtype, monkeypatch)
 def test_models_in_blocks_equal_messages(graph, name, monkeypatch):
     """Encoder, attention and decoder; the gradient by the edges' vectors as well."""
     monkeypatch.setattr(attention_kernel, "BLOCK_NUMBERS", 2000)
-    monkeypatch.setattr(encoding_kernel, "NUMBERS_AT_ONCE", 2000)
+    monkeypatch.setattr(encoding_kernel, "ROWS", 200)
     species, index, vector = graph
     vector = vector.double().requires_grad_()
     torch.manual_seed(2)
@@ -87,7 +87,7 @@ def test_models_in_blocks_equal_messages(graph, name, monkeypatch):
     model.eval()  # transformations that repeat
     fast = losses_and_gradients(model, [vector], lambda: [model(species, index, vector)])
     watch(model)
-    monkeypatch.setattr(encoding_kernel, "NUMBERS_AT_ONCE", 10**9)
+    monkeypatch.setattr(encoding_kernel, "ROWS", 10**9)
     slow = losses_and_gradients(model, [vector], lambda: [model(species, index, vector)])
     torch.testing.assert_close(fast, slow, atol=1e-10, rtol=1e-8)
 

@@ -1,0 +1,68 @@
+"""Loops over edges: silu(z factor + offset) of their mixed features z, and backwards."""
+
+import numpy as np
+
+from symgnn.compiled import VECTORS, njit
+from symgnn.models.exponential import exponential
+from symgnn.models.normalization_loops import ROWS
+
+
+@njit(**VECTORS)
+def update(z, factor, offset, edge, new_edge):
+    """edge + silu(z factor + offset), (rows, width), written to `new_edge`."""
+    one = z.dtype.type(1)
+    for e in range(len(z)):
+        row, kept, new = z[e], edge[e], new_edge[e]
+        for k in range(len(factor)):
+            x = row[k] * factor[k] + offset[k]
+            new[k] = kept[k] + x / (one + exponential(-x))
+
+
+@njit(**VECTORS)
+def _by_normal(row, factor, offset, above, back):
+    """The gradient by what goes into the silu of an edge, written to `back`."""
+    one = row.dtype.type(1)
+    for k in range(len(factor)):
+        x = row[k] * factor[k] + offset[k]
+        open_ = one / (one + exponential(-x))
+        back[k] = above[k] * open_ * (one + x * (one - open_))
+
+
+@njit(**VECTORS)
+def add_sums(z, mean, factor, offset, by_new, by_factor, by_offset):
+    """Add the sums over rows of the gradient by x, and of the same times z - mean.
+
+    What goes into the silu is x = z factor + offset.
+
+    Args:
+        z: (rows, width).
+        mean: (width,).
+        factor: (width,).
+        offset: (width,).
+        by_new: (rows, width), gradient by silu(x).
+        by_factor: (width,), added to, the second sum.
+        by_offset: (width,), added to, the first.
+    """
+    back = np.empty_like(factor)
+    for start in range(0, len(z), ROWS):
+        first, second = np.zeros_like(factor), np.zeros_like(factor)
+        for e in range(start, min(start + ROWS, len(z))):
+            row = z[e]
+            _by_normal(row, factor, offset, by_new[e], back)
+            for k in range(len(factor)):
+                first[k] += back[k]
+            for k in range(len(factor)):
+                second[k] += back[k] * (row[k] - mean[k])
+        by_offset += first
+        by_factor += second
+
+
+@njit(**VECTORS)
+def pull_back(z, factor, offset, by_new, slope, rest, by_z):
+    """factor * gradient by x + slope z + rest, (rows, width), written to `by_z`."""
+    back = np.empty_like(factor)
+    for e in range(len(z)):
+        row, below = z[e], by_z[e]
+        _by_normal(row, factor, offset, by_new[e], back)
+        for k in range(len(factor)):
+            below[k] = factor[k] * back[k] + slope[k] * row[k] + rest[k]
