@@ -15,13 +15,6 @@ import numba
 from numba.core import config
 
 ROOT = Path(__file__).parent
-# Options of loops that are to be made of vector instructions: sums may be reordered (infinities and
-# NaN are kept), and no divisor is looked at.
-VECTORS = {
-    "nogil": True,
-    "fastmath": {"reassoc", "contract", "nsz", "arcp"},
-    "error_model": "numpy",
-}
 
 
 def njit(**options: object) -> Callable[[Callable], Callable]:

@@ -56,16 +56,15 @@ class Descent:
     def unsettled(self, same_minimum: float) -> int | None:
         """Which side is to be relaxed with all atoms free, if any.
 
-        The other one where one is the start; before, one that may be, as frozen surroundings keep
-        it at less than twice the distance of different minima. Where neither is the start, what
-        they lead to is not followed further.
+        One that may be the start, as frozen surroundings keep it at less than twice the distance of
+        different minima, and then the other one, whose energy is the event's.
         """
+        if not np.isfinite(self.energies).all():
+            return None
         near, distance = self.near
         bound = same_minimum if self.settled[near] else ELSEWHERE * same_minimum
-        if distance >= bound or not np.isfinite(self.energies).all():
-            return None
-        sides = (side for side in (near, 1 - near) if not self.settled[side])
-        return next(sides, None)
+        wanted = (near, 1 - near) if distance < bound else (1 - near,)
+        return next((side for side in wanted if not self.settled[side]), None)
 
     def settle(self, side: int, ended: Ended) -> None:
         """Take in what a side became with all atoms free."""
@@ -195,7 +194,7 @@ class Confirmation:
         """Relax both sides of saddles of the full system.
 
         Most of the way down is made in a region around the target, whose surroundings stay as they
-        are at the saddle. Where it leads to the start, the other side goes on with all atoms free.
+        are at the saddle. The side that leads away from the start goes on with all atoms free.
         """
         engine, step = self._engine, self._engine.descending
         batch, whole = self.batches[step], step == len(self.batches) - 1

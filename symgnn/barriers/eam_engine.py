@@ -23,7 +23,7 @@ LARGER_CANDIDATE_SKIN = 5.0  # Å, where saddles are confirmed, at some distance
 
 
 class RegionRows(RowByRow):
-    """The same of `RegionEngine`, whose Hessians are known."""
+    """The rows of `RegionEngine`, whose Hessians are known."""
 
     _forces: "dict[int, _RegionSearch]"
 

@@ -1,4 +1,4 @@
-"""Forces of LAMMPS on the full periodic system: the reference, for any pair style."""
+"""Forces of LAMMPS on all atoms."""
 
 import numpy as np
 from ase import Atoms

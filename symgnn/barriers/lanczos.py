@@ -217,7 +217,7 @@ class LanczosBatch:
         return done, value, normalized(vector)
 
     def _converged(self, count: Tensor, last: Tensor, before: Tensor, resolution: Tensor) -> Tensor:
-        """`converged` for many searches."""
+        """`lanczos_kernel.converged` for many searches."""
         stop = self._stop
         enough = torch.maximum(stop.tolerance * last.abs(), resolution)
         enough = torch.where(count > stop.least, enough, -1.0)

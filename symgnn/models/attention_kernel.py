@@ -1,4 +1,4 @@
-"""The attention of EGAT on a processor, some targets at a time, so that its work stays in cache.
+"""The attention of EGAT on a processor, some targets at a time.
 
 What an edge holds for all heads, (edges, heads * width), is by far the largest tensor of the
 network. It is made for a block of targets only, used, and made anew in the backward pass; between
@@ -18,10 +18,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from symgnn.models import attention_loops as loops
-from symgnn.models.edge_update import EdgeUpdate, NormalisedUpdate
+from symgnn.models.edge_update import EdgeUpdate, NormalisedUpdate, UpdateGradients
 from symgnn.models.products import add_transposed_product, empty, product
 
-BLOCK_NUMBERS = 1024 * 1024  # in a block's (edges, heads * width): 4 MiB in single precision
+# In a block's (edges, heads * width), 4 MiB in single precision: products of smaller matrices are
+# slower, and those of larger ones leave the caches.
+BLOCK_NUMBERS = 1024 * 1024
 SLOPE = 0.01  # of the leaky rectifier below zero
 
 
@@ -52,8 +54,14 @@ def attend(
     Returns:
         The sums, (targets, heads, width), and the next features of the edges, (edges, width), or
         None without an update.
+
+    Raises:
+        IndexError: an edge names an atom that is not there.
     """
     source, target = edge_index
+    for end, atoms in ((source, len(node)), (target, len(from_target))):
+        if len(end) and not 0 <= int(end.min()) <= int(end.max()) < atoms:
+            raise IndexError(f"an edge names an atom outside of 0 to {atoms - 1}")
     start = target.new_zeros(len(from_target) + 1)
     torch.cumsum(torch.bincount(target, minlength=len(from_target)), 0, out=start[1:])
     # The bias is added once to a target and not to each of its edges.
@@ -85,7 +93,8 @@ class _Block:
         atoms: the first target and the one after the last.
         edges: that end at them.
         rows: `edges` and some after them, so that blocks have the same number of rows: oneDNN
-            prepares each shape of a product once, which takes longer than the product.
+            prepares each shape of a product once, which takes longer than the product (where it is
+            oneDNN that multiplies).
     """
 
     atoms: tuple[int, int]
@@ -123,19 +132,20 @@ class _Features:
         self._terms = tuple(t.numpy() for t in terms)
         self._slope = self._terms[0].dtype.type(SLOPE)
         self.blocks = _blocks(graph[1], len(weight))
-        rows = max((block.rows.stop - block.rows.start for block in self.blocks), default=0)
-        self._room = edge.new_empty(2, rows, len(weight))
+        self._room = self.room()
 
-    def room(self, block: _Block, which: int) -> Tensor:
-        """Memory for such numbers, of which there are two."""
-        return self._room[which, : block.rows.stop - block.rows.start]
+    def room(self) -> Tensor:
+        """Memory for such numbers of any block."""
+        rows = max((block.rows.stop - block.rows.start for block in self.blocks), default=0)
+        return self._edge.new_empty(rows, len(self._weight))
 
     def before(self, block: _Block) -> Tensor:
-        """What goes into the rectifier, without the terms of the atoms."""
-        return product(self._edge[block.rows], self._weight, out=self.room(block, 0))
+        """What goes into the rectifier, without the terms of the atoms; until the next block."""
+        edge = self._edge[block.rows]
+        return product(edge, self._weight, out=self._room[: len(edge)])
 
     def of(self, block: _Block) -> Tensor:
-        """f."""
+        """f, until the next block."""
         feature = self.before(block)
         numbers = feature.numpy(), *self._graph, block.atoms, *self._terms, self._slope
         loops.activate_all(*numbers)
@@ -195,31 +205,30 @@ class _Attention(torch.autograd.Function):
         by_mixed = by_mixed.contiguous()
         by_node, by_edge = torch.zeros_like(node), empty(edge.shape, edge.dtype)
         by_source, by_target = torch.zeros_like(from_source), torch.zeros_like(from_target)
-        by_weight, by_score = torch.zeros_like(weight.T.contiguous()), torch.zeros_like(score)
         transposed = weight.T.contiguous()
+        by_weight, by_score = torch.zeros_like(transposed), torch.zeros_like(score)
         after = [None] * 6
         if mix is not None:
             by_mix, transposed_mix = torch.zeros_like(mix), mix.T.contiguous()
-            normalisation = NormalisedUpdate(
-                mixed_edge, scale, shift, mean, inverse, kept, ctx.of_batch
-            )
             by_new_edge = by_new_edge.contiguous()
-            by_scale, by_shift = normalisation.parameter_gradients(by_new_edge)
+            update = NormalisedUpdate(mixed_edge, scale, shift, mean, inverse, kept, ctx.of_batch)
+            back = UpdateGradients(update, by_new_edge)
             # the mean of a batch takes the bias away
-            by_bias = torch.zeros_like(shift) if ctx.of_batch else normalisation.factor * by_shift
-            after = [by_mix, by_bias, by_scale, by_shift, None, None]
+            by_bias = torch.zeros_like(shift) if ctx.of_batch else update.factor * back.by_shift
+            after = [by_mix, by_bias, back.by_scale, back.by_shift, None, None]
         given = [t.numpy() for t in (score, node, attention, by_mixed)]
         sums = [t.numpy() for t in (by_node, by_score, by_source, by_target)]
+        room = features.room()
         for block in features.blocks:
             feature, count = features.of(block), block.edges.stop - block.edges.start
-            gradient = features.room(block, 1)
+            gradient = room[: len(feature)]
             if mix is None:
                 gradient.zero_()
             else:
-                back = normalisation.pull_back(block.rows)
-                back[count:] = 0  # of the next block
-                product(back, transposed_mix, out=gradient)
-                add_transposed_product(by_mix, back, feature)
+                by_mixed_edge = back.pull_back(block.rows)
+                by_mixed_edge[count:] = 0  # of the next block
+                product(by_mixed_edge, transposed_mix, out=gradient)
+                add_transposed_product(by_mix, by_mixed_edge, feature)
             features.pull_back(block, feature, gradient, *given, *sums)
             above = None if mix is None else by_new_edge[block.rows]
             product(gradient, transposed, above, out=by_edge[block.rows])

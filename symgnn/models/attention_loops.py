@@ -1,18 +1,17 @@
 """Loops over the edges of a block of targets: what lies between the attention's products.
 
 The edges of a target lie next to each other, `start[i]` to `start[i + 1]`; a block has the targets
-`atoms[0]` to `atoms[1]`, and the arrays of its features begin with the first of their edges. All
-that is done with an edge's features is done while they are in the first-level cache.
+`atoms[0]` to `atoms[1]`, and the arrays of its features begin with the first of their edges.
 """
 
 import numpy as np
 
-from symgnn.compiled import VECTORS, njit
-from symgnn.models.exponential import exponential
+from symgnn.compiled import njit
+from symgnn.models.vector_loops import VECTORS, exponential
 
 
 @njit(**VECTORS)
-def activate(row, of_source, of_target, slope):
+def _activate(row, of_source, of_target, slope):
     """leaky(row + source's term + target's term) of an edge, in place."""
     for c in range(len(row)):
         x = row[c] + of_source[c] + of_target[c]
@@ -45,7 +44,7 @@ def attend(
         edges, of_target = range(start[i], start[i + 1]), from_target[i]
         for e in edges:
             row = feature[e - first]
-            activate(row, from_source[source[e]], of_target, slope)
+            _activate(row, from_source[source[e]], of_target, slope)
             for h in range(heads):
                 total = zero
                 for k in range(width):
@@ -87,7 +86,7 @@ def activate_all(feature, source, start, atoms, from_source, from_target, slope)
     for i in range(atoms[0], atoms[1]):
         of_target = from_target[i]
         for e in range(start[i], start[i + 1]):
-            activate(feature[e - first], from_source[source[e]], of_target, slope)
+            _activate(feature[e - first], from_source[source[e]], of_target, slope)
 
 
 @njit(**VECTORS)

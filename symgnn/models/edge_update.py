@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,7 +29,7 @@ class EdgeUpdate:
 
 @dataclass
 class NormalisedUpdate:
-    """silu(scale (z - mean) inverse + shift) of the edges' mixed features z, and backwards.
+    """silu(scale (z - mean) inverse + shift) of the edges' mixed features z.
 
     Attributes:
         kept: factors on the silu (dropout), or None.
@@ -52,33 +51,47 @@ class NormalisedUpdate:
     def add_to(self, edge: Tensor) -> Tensor:
         """The next features of the edges."""
         new_edge = empty(edge.shape, edge.dtype)
-        start = edge if self.kept is None else torch.zeros_like(edge)
-        numbers = self.mixed_edge, self.factor, self.offset, start, new_edge
-        loops.update(*(t.numpy() for t in numbers))
-        return new_edge if self.kept is None else torch.addcmul(edge, new_edge, self.kept)
+        numbers = [self.mixed_edge, self.factor, self.offset, edge, new_edge]
+        if self.kept is None:
+            loops.update(*(t.numpy() for t in numbers))
+        else:
+            numbers.insert(4, self.kept)
+            loops.update_some(*(t.numpy() for t in numbers))
+        return new_edge
 
-    def parameter_gradients(self, by_new_edge: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients by scale and shift; keeps what `pull_back` needs."""
-        by_new = by_new_edge if self.kept is None else by_new_edge * self.kept
+
+class UpdateGradients:
+    """The same backwards.
+
+    Args:
+        update: forwards.
+        by_new_edge: (edges, width), contiguous, the gradient by the next features.
+
+    Attributes:
+        by_scale: (width,), the gradient by the scale.
+        by_shift: (width,), by the shift.
+    """
+
+    def __init__(self, update: NormalisedUpdate, by_new_edge: Tensor):
+        self._update = update
+        by_new = by_new_edge if update.kept is None else by_new_edge * update.kept
         self._by_new = by_new.numpy()
-        by_scale, by_shift = torch.zeros_like(self.scale), torch.zeros_like(self.shift)
-        sums = by_scale.numpy(), by_shift.numpy()
-        loops.add_sums(*self._arrays(slice(None), self.mean), self._by_new, *sums)
-        by_scale *= self.inverse
-        self._slope, self._rest = torch.zeros_like(by_scale), torch.zeros_like(by_scale)
-        if self.of_batch:  # through its mean and deviation too
-            count = len(self.mixed_edge)
-            self._slope = -self.factor * self.inverse * by_scale / count
-            self._rest = -self.mean * self._slope - self.factor * by_shift / count
-        return by_scale, by_shift
+        z, factor, mean = update.mixed_edge, update.factor, update.mean
+        sums = torch.zeros(2, len(factor), dtype=torch.float64)
+        numbers = (t.numpy() for t in (z, mean, factor, update.offset))
+        loops.add_sums(*numbers, self._by_new, *sums.numpy())
+        self.by_shift, by_scale = sums.to(factor.dtype)
+        self.by_scale = by_scale * update.inverse
+        self._slope, self._rest = torch.zeros_like(factor), torch.zeros_like(factor)
+        if update.of_batch:  # through its mean and deviation too
+            self._slope = -factor * update.inverse * self.by_scale / len(z)
+            self._rest = -mean * self._slope - factor * self.by_shift / len(z)
 
     def pull_back(self, rows: slice) -> Tensor:
-        """Gradient by z."""
-        back = torch.empty_like(self.mixed_edge[rows])
+        """The gradient by z of some edges."""
+        update, z = self._update, self._update.mixed_edge[rows]
+        back = torch.empty_like(z)
+        numbers = (t.numpy() for t in (z, update.factor, update.offset))
         after = (t.numpy() for t in (self._slope, self._rest, back))
-        loops.pull_back(*self._arrays(rows), self._by_new[rows], *after)
+        loops.pull_back(*numbers, self._by_new[rows], *after)
         return back
-
-    def _arrays(self, rows: slice, *between: Tensor) -> list[np.ndarray]:
-        numbers = self.mixed_edge[rows], *between, self.factor, self.offset
-        return [t.numpy() for t in numbers]

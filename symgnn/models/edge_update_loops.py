@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from symgnn.compiled import VECTORS, njit
-from symgnn.models.exponential import exponential
-from symgnn.models.normalization_loops import ROWS
+from symgnn.compiled import njit
+from symgnn.models.normalization_loops import SUMMED_ROWS
+from symgnn.models.vector_loops import VECTORS, exponential
 
 
 @njit(**VECTORS)
@@ -12,10 +12,21 @@ def update(z, factor, offset, edge, new_edge):
     """edge + silu(z factor + offset), (rows, width), written to `new_edge`."""
     one = z.dtype.type(1)
     for e in range(len(z)):
-        row, kept, new = z[e], edge[e], new_edge[e]
+        row, old, new = z[e], edge[e], new_edge[e]
         for k in range(len(factor)):
             x = row[k] * factor[k] + offset[k]
-            new[k] = kept[k] + x / (one + exponential(-x))
+            new[k] = old[k] + x / (one + exponential(-x))
+
+
+@njit(**VECTORS)
+def update_some(z, factor, offset, edge, kept, new_edge):
+    """edge + kept silu(z factor + offset), (rows, width), written to `new_edge`."""
+    one = z.dtype.type(1)
+    for e in range(len(z)):
+        row, old, share, new = z[e], edge[e], kept[e], new_edge[e]
+        for k in range(len(factor)):
+            x = row[k] * factor[k] + offset[k]
+            new[k] = old[k] + share[k] * x / (one + exponential(-x))
 
 
 @njit(**VECTORS)
@@ -29,7 +40,7 @@ def _by_normal(row, factor, offset, above, back):
 
 
 @njit(**VECTORS)
-def add_sums(z, mean, factor, offset, by_new, by_factor, by_offset):
+def add_sums(z, mean, factor, offset, by_new, first, second):
     """Add the sums over rows of the gradient by x, and of the same times z - mean.
 
     What goes into the silu is x = z factor + offset.
@@ -40,21 +51,21 @@ def add_sums(z, mean, factor, offset, by_new, by_factor, by_offset):
         factor: (width,).
         offset: (width,).
         by_new: (rows, width), gradient by silu(x).
-        by_factor: (width,), added to, the second sum.
-        by_offset: (width,), added to, the first.
+        first: (width,), double, added to.
+        second: (width,), double, added to.
     """
     back = np.empty_like(factor)
-    for start in range(0, len(z), ROWS):
-        first, second = np.zeros_like(factor), np.zeros_like(factor)
-        for e in range(start, min(start + ROWS, len(z))):
+    for start in range(0, len(z), SUMMED_ROWS):
+        sums, products = np.zeros_like(factor), np.zeros_like(factor)
+        for e in range(start, min(start + SUMMED_ROWS, len(z))):
             row = z[e]
             _by_normal(row, factor, offset, by_new[e], back)
             for k in range(len(factor)):
-                first[k] += back[k]
+                sums[k] += back[k]
             for k in range(len(factor)):
-                second[k] += back[k] * (row[k] - mean[k])
-        by_offset += first
-        by_factor += second
+                products[k] += back[k] * (row[k] - mean[k])
+        first += sums
+        second += products
 
 
 @njit(**VECTORS)

@@ -225,7 +225,7 @@ class PredictionModule(nn.Module):
         self.decoder = decoder(width)
 
     def can_be_fast(self, edge_index: Tensor, numbers: Tensor) -> bool:
-        """Whether all layers can, see `EdgeAttention`; of such numbers as the edges' features."""
+        """Whether all layers can; `numbers` have the kind and the device of the edges' features."""
         return all(layer.attention.can_be_fast(edge_index, numbers) for layer in self.layers)
 
     def forward(self, species: Tensor, edge_index: Tensor, edge: Tensor) -> Tensor:

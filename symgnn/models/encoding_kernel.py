@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 from symgnn.models import encoding_loops as loops
 from symgnn.models.products import add_transposed_product, empty, product
 
-ROWS = 2048  # edges of a block: 256 KiB for 32 numbers of single precision
+BLOCK_ROWS = 2048  # edges of a block: 256 KiB for 32 numbers of single precision
 
 
 def usable(vector: Tensor, first: Tensor) -> bool:
@@ -25,7 +25,7 @@ def usable(vector: Tensor, first: Tensor) -> bool:
         and vector.shape[1] <= 3
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
-        and len(vector) > ROWS
+        and len(vector) > BLOCK_ROWS
     )
 
 
@@ -64,16 +64,16 @@ class _Rows:
 
     def __init__(self, vector: Tensor, first: Tensor, bias: Tensor, centres: Tensor | None):
         self._vector, self._numbers = vector.numpy(), (first.numpy(), bias.numpy())
-        self._mean = vector.new_empty(ROWS, len(bias))
+        self._mean = vector.new_empty(BLOCK_ROWS, len(bias))
         if centres is not None:
             self._centres, apart = centres.numpy(), centres[1] - centres[0]
             self._spread = self._centres.dtype.type(apart)
-            self._value = vector.new_empty(ROWS, len(centres))
+            self._value = vector.new_empty(BLOCK_ROWS, len(centres))
 
     def blocks(self) -> list[slice]:
         """Which edges are in each block."""
         count = len(self._vector)
-        return [slice(k, min(k + ROWS, count)) for k in range(0, count, ROWS)]
+        return [slice(k, min(k + BLOCK_ROWS, count)) for k in range(0, count, BLOCK_ROWS)]
 
     def mean(self, rows: slice) -> Tensor:
         """The mean over the transformations, (rows, width); until the next block."""
@@ -82,7 +82,10 @@ class _Rows:
         return mean
 
     def mean_and_gradients(self, rows: slice, by_mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The same, and from the gradient by it those by `first` and `bias`."""
+        """The same, and from the gradient by it those by `first` and `bias`.
+
+        They are sums over this block alone, as single precision needs.
+        """
         mean = self._mean[: rows.stop - rows.start]
         found = [torch.zeros_like(torch.from_numpy(array)) for array in self._numbers]
         loops.parameter_gradients(

@@ -6,8 +6,8 @@ loop over the numbers of an edge, which lie next to each other, is made of vecto
 
 import numpy as np
 
-from symgnn.compiled import VECTORS, njit
-from symgnn.models.exponential import exponential
+from symgnn.compiled import njit
+from symgnn.models.vector_loops import VECTORS, exponential
 
 
 @njit(**VECTORS)

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 from symgnn.models import normalization_loops as loops
 from symgnn.models.products import empty
 
-ROWS = 1 << 12  # whose mean is near that of all
+SAMPLED_ROWS = 1 << 12  # whose mean is near that of all, so that little cancels
 
 
 class RunningNorm(nn.Module):
@@ -68,7 +68,8 @@ class BatchNorm(nn.BatchNorm1d):
 
         Compiled, torch's own is not slow.
         """
-        if x.device.type != "cpu" or not self.training or torch.compiler.is_compiling():
+        plain = x.device.type == "cpu" and self.training and len(x) > 0
+        if not plain or torch.compiler.is_compiling():
             return super().forward(x)
         x = x.to(self.weight.dtype)  # under autocast too, sums over many rows are exact enough
         mean, inverse, _ = self.statistics(x)
@@ -90,13 +91,13 @@ class BatchNorm(nn.BatchNorm1d):
 
         In training the running numbers follow x, (rows, width).
         """
-        if not self.training:
+        if not self.training or not len(x):
             return self.running_mean, torch.rsqrt(self.running_var + self.eps), False
-        about = x[:ROWS].mean(0)  # near the mean, so that little cancels
-        first, second = torch.zeros_like(about), torch.zeros_like(about)
+        about = x[:SAMPLED_ROWS].mean(0)
+        first, second = (torch.zeros_like(about, dtype=torch.float64) for _ in range(2))
         loops.add_moments(*(t.numpy() for t in (x.detach(), about, first, second)))
-        mean = about + first / len(x)
-        squares = second - first * first / len(x)
+        mean = (about + first / len(x)).to(x.dtype)
+        squares = (second - first * first / len(x)).to(x.dtype)
         self.num_batches_tracked += 1
         share = self.momentum or 1 / self.num_batches_tracked.item()  # None: the plain mean
         self.running_mean = torch.lerp(self.running_mean, mean, share)
@@ -147,10 +148,11 @@ class _Normalise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient):
         x, scale, mean, inverse = ctx.saved_tensors
-        by_shift, by_scale = torch.zeros_like(scale), torch.zeros_like(scale)
+        sums = torch.zeros(2, len(scale), dtype=torch.float64)
         arrays = x.numpy(), mean.numpy(), gradient.contiguous().numpy()
-        loops.add_gradient_sums(*arrays, by_shift.numpy(), by_scale.numpy())
-        by_scale *= inverse
+        loops.add_gradient_sums(*arrays, *sums.numpy())
+        by_shift, by_scale = sums.to(scale.dtype)
+        by_scale = by_scale * inverse
         factor = scale * inverse
         slope = -factor * inverse * by_scale / len(x)
         rest = -mean * slope - factor * by_shift / len(x)

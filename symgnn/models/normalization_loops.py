@@ -1,13 +1,14 @@
 """Loops over many rows of few columns: what a normalisation by column needs.
 
-Sums over all rows are gathered some rows at a time, so that single precision does.
+Sums over some rows are of the rows' precision, those over all of them are double.
 """
 
 import numpy as np
 
-from symgnn.compiled import VECTORS, njit
+from symgnn.compiled import njit
+from symgnn.models.vector_loops import VECTORS
 
-ROWS = 512  # summed by themselves
+SUMMED_ROWS = 512
 
 
 @njit(**VECTORS)
@@ -17,12 +18,12 @@ def add_moments(z, about, first, second):
     Args:
         z: (rows, width).
         about: (width,).
-        first: (width,), added to.
-        second: (width,), added to.
+        first: (width,), double, added to.
+        second: (width,), double, added to.
     """
-    for start in range(0, len(z), ROWS):
+    for start in range(0, len(z), SUMMED_ROWS):
         sums, squares = np.zeros_like(about), np.zeros_like(about)
-        for e in range(start, min(start + ROWS, len(z))):
+        for e in range(start, min(start + SUMMED_ROWS, len(z))):
             row = z[e]
             for k in range(len(about)):
                 x = row[k] - about[k]
@@ -40,12 +41,12 @@ def add_gradient_sums(z, about, gradient, first, second):
         z: (rows, width).
         about: (width,).
         gradient: (rows, width).
-        first: (width,), added to.
-        second: (width,), added to.
+        first: (width,), double, added to.
+        second: (width,), double, added to.
     """
-    for start in range(0, len(z), ROWS):
+    for start in range(0, len(z), SUMMED_ROWS):
         sums, products = np.zeros_like(about), np.zeros_like(about)
-        for e in range(start, min(start + ROWS, len(z))):
+        for e in range(start, min(start + SUMMED_ROWS, len(z))):
             row, back = z[e], gradient[e]
             for k in range(len(about)):
                 sums[k] += back[k]

@@ -21,7 +21,8 @@ def order_of(edge_index: Tensor, atoms: int) -> tuple[Tensor, Tensor]:
     """Atoms, (atoms,), and their edges, (edges,), in an order that keeps neighbours together.
 
     Args:
-        edge_index: (2, edges), on a processor, source and target, sorted by target.
+        edge_index: (2, edges), on a processor, source and target, sorted by target; an edge may be
+            there without its reverse, as around a piece of a glass.
         atoms: number of atoms.
     """
     source, target = edge_index.numpy()
@@ -38,15 +39,16 @@ def order_of(edge_index: Tensor, atoms: int) -> tuple[Tensor, Tensor]:
 def in_near_order(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A network's `forward(species, edge_index, edge_vector)` on atoms in such an order.
 
-    In training, where the network's module `prediction` can be fast; the result is in the order of
-    the atoms that were given.
+    Where it is in training mode, gradients are made and its module `prediction` can be fast.
+    Modules inside see the other order then; the result is in that of the atoms that were given.
     """
 
     @wraps(forward)
     def ordered(
         self: nn.Module, species: Tensor, edge_index: Tensor, edge_vector: Tensor
     ) -> Tensor:
-        worth_it = torch.is_grad_enabled() and len(species) > FEW_ATOMS
+        trains = self.training and torch.is_grad_enabled()
+        worth_it = trains and len(species) > FEW_ATOMS
         if not worth_it or not self.prediction.can_be_fast(edge_index, edge_vector):
             return forward(self, species, edge_index, edge_vector)
         atoms, edges = order_of(edge_index, len(species))

@@ -41,25 +41,27 @@ def test_a_side_at_the_start_becomes_it_and_the_other_is_relaxed(near: int, far:
     assert one.unsettled(SAME) is None
 
 
-@pytest.mark.parametrize(("relaxed_to", "then"), [(0.02, 0), (0.2, None)])
-def test_a_side_that_may_be_the_start_is_relaxed_first(relaxed_to: float, then) -> None:
+@pytest.mark.parametrize("relaxed_to", [0.02, 0.2])
+def test_a_side_that_may_be_the_start_is_relaxed_first(relaxed_to: float) -> None:
     one = descent((1.3, 0.2))
     assert one.unsettled(SAME) == 1
     one.ways[1, 2, 0], one.settled[1] = relaxed_to, True
-    assert one.unsettled(SAME) == then
+    assert one.unsettled(SAME) == 0
     assert one.energies.tolist() == [0.4, 0.1]  # what was relaxed is not made the start
 
 
-@pytest.mark.parametrize(
-    ("distances", "energies"),
-    [
-        ((1.3, 0.4), (0.4, 0.1)),  # between two other minima
-        ((1.3, 0.1), (np.nan, 0.1)),
-        ((1.3, 0.1), (0.4, np.nan)),
-    ],
-)
-def test_sides_that_do_not_begin_at_the_start_are_left_alone(distances, energies) -> None:
-    one = descent(distances, energies)
+@pytest.mark.parametrize(("distances", "far"), [((1.3, 0.4), 0), ((0.5, 2.0), 1)])
+def test_between_two_other_minima_the_further_one_is_relaxed(distances, far: int) -> None:
+    one = descent(distances)
+    assert one.unsettled(SAME) == far
+    one.settled[far] = True
+    assert one.unsettled(SAME) is None
+    assert one.energies.tolist() == [0.4, 0.1]
+
+
+@pytest.mark.parametrize("energies", [(np.nan, 0.1), (0.4, np.nan)])
+def test_sides_that_have_no_energy_are_left_alone(energies) -> None:
+    one = descent((1.3, 0.1), energies)
     assert one.unsettled(SAME) is None
     np.testing.assert_equal(one.energies, np.array(energies))
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from symgnn.graphs.graph import edges
-from symgnn.models import attention_kernel, encoding_kernel
+from symgnn.models import attention_kernel, encoding_kernel, products
 from symgnn.models.egat import EdgeAttentionLayer, PredictionModule
 from symgnn.models.registry import build_model
+from tests.models.test_products import has_onednn
 
 ELEMENTS = [29, 40]
 
@@ -50,10 +51,32 @@ def assert_same(fast, tolerance, slow, layer):
             torch.testing.assert_close(one, other, atol=tolerance * largest, rtol=0)
 
 
+class Dropped(torch.nn.Module):
+    """Dropout that drops the same numbers each time."""
+
+    p = 0.3
+
+    def forward(self, x):
+        generator = torch.Generator().manual_seed(5)
+        return x * (torch.rand(x.shape, generator=generator) > self.p) / (1 - self.p)
+
+
 @pytest.mark.parametrize("heads", [1, 2, 8])
-@pytest.mark.parametrize("last", [False, True])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_layer_in_blocks_equals_messages(graph, heads, last, dtype, monkeypatch):
+@pytest.mark.parametrize(
+    ("last", "dropout", "running"),
+    [(False, False, False), (True, False, False), (False, True, False), (False, True, True)],
+)
+@pytest.mark.parametrize(
+    ("dtype", "onednn"),
+    [(torch.float32, False), (torch.float32, True), (torch.float64, False)],
+)
+def test_layer_in_blocks_equals_messages(
+    graph, heads, last, dropout, running, dtype, onednn, monkeypatch
+):
+    """With dropout, by both libraries, and with the running numbers of the normalisations."""
+    if onednn and not has_onednn(monkeypatch):
+        pytest.skip("this torch has no oneDNN")
+    monkeypatch.setattr(products, "_by_onednn", lambda: onednn)
     monkeypatch.setattr(attention_kernel, "BLOCK_NUMBERS", 300)  # several blocks
     _, index, _ = graph
     torch.manual_seed(1)
@@ -63,6 +86,11 @@ def test_layer_in_blocks_equals_messages(graph, heads, last, dtype, monkeypatch)
     assert layer.attention.can_be_fast(index, edge)
     with torch.no_grad():  # so that the normalisations are neither fresh nor those of this batch
         layer(node * 2 + 1, index, edge * 0.5 - 1)
+    if dropout:
+        layer.dropout = Dropped()
+    if running:
+        layer.norm_nodes.eval()
+        layer.norm_edges.eval()
     state = {key: value.clone() for key, value in layer.state_dict().items()}
     fast = losses_and_gradients(layer, [node, edge], lambda: layer(node, index, edge))
     after = {key: value.clone() for key, value in layer.state_dict().items()}
@@ -78,7 +106,7 @@ def test_layer_in_blocks_equals_messages(graph, heads, last, dtype, monkeypatch)
 def test_models_in_blocks_equal_messages(graph, name, monkeypatch):
     """Encoder, attention and decoder; the gradient by the edges' vectors as well."""
     monkeypatch.setattr(attention_kernel, "BLOCK_NUMBERS", 2000)
-    monkeypatch.setattr(encoding_kernel, "ROWS", 200)
+    monkeypatch.setattr(encoding_kernel, "BLOCK_ROWS", 200)
     species, index, vector = graph
     vector = vector.double().requires_grad_()
     torch.manual_seed(2)
@@ -87,7 +115,7 @@ def test_models_in_blocks_equal_messages(graph, name, monkeypatch):
     model.eval()  # transformations that repeat
     fast = losses_and_gradients(model, [vector], lambda: [model(species, index, vector)])
     watch(model)
-    monkeypatch.setattr(encoding_kernel, "ROWS", 10**9)
+    monkeypatch.setattr(encoding_kernel, "BLOCK_ROWS", 10**9)
     slow = losses_and_gradients(model, [vector], lambda: [model(species, index, vector)])
     torch.testing.assert_close(fast, slow, atol=1e-10, rtol=1e-8)
 
@@ -119,3 +147,23 @@ def test_edges_out_of_order_and_half_precision_go_by_messages(graph):
         assert not attention.can_be_fast(index, edge)
     attention.explain = True
     assert not attention.can_be_fast(index, edge)
+
+
+def test_a_graph_without_edges_leaves_the_running_numbers_alone():
+    layer = EdgeAttentionLayer(4, 2, dropout=0.0, last=False)
+    index, before = torch.empty(2, 0, dtype=torch.long), layer.norm_edges.running_var.clone()
+    node, edge = layer(torch.randn(60, 4), index, torch.empty(0, 4))
+    (node.sum() + edge.sum()).backward()
+    assert torch.equal(layer.norm_edges.running_var, before)
+    assert all(t.grad is None or torch.isfinite(t.grad).all() for t in layer.parameters())
+
+
+@pytest.mark.parametrize("atom", [-1, 60])
+def test_edges_of_atoms_that_are_not_there_are_refused(graph, atom):
+    _, index, _ = graph
+    layer = EdgeAttentionLayer(4, 2, dropout=0.0, last=True)
+    for end, place in ((0, 0), (1, 0 if atom < 0 else -1)):
+        wrong = index.clone()
+        wrong[end, place] = atom
+        with pytest.raises(IndexError, match="0 to 59"):
+            layer(torch.randn(60, 4), wrong, torch.randn(index.shape[1], 4))

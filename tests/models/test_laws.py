@@ -132,7 +132,7 @@ def test_large_structures_in_blocks_give_the_same(model, monkeypatch):
     """Of the models that have blocks: attention and density; the others run as ever."""
     graph = tensors(*random_structure(7, atoms=300, side=18.0))
     whole = model(*graph)
-    for name in ("blocks.EDGES_AT_ONCE", "encoding_kernel.ROWS"):
+    for name in ("blocks.EDGES_AT_ONCE", "encoding_kernel.BLOCK_ROWS"):
         monkeypatch.setattr(f"symgnn.models.{name}", 500)
     torch.testing.assert_close(model(*graph), whole, **SAME)
 

@@ -2,10 +2,11 @@
 
 from functools import partial
 
+import pytest
 import torch
 from torch import nn
 
-from symgnn.models import blocks
+from symgnn.models import blocks, normalization
 from symgnn.models.normalization import BatchNorm, RunningNorm, refresh
 from symgnn.models.registry import build_model
 
@@ -25,6 +26,35 @@ def test_batch_norm_is_torchs():
         gradients = torch.autograd.grad((out * weight).sum(), [x, norm.weight, norm.bias])
         found.append([out, *gradients, norm.running_mean, norm.running_var, norm.eval()(x)])
     torch.testing.assert_close(*found, atol=1e-11, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-13)])
+def test_statistics_of_many_rows_are_those_of_double_precision(dtype, tolerance):
+    """The first rows, about which moments are taken, lie aside."""
+    torch.manual_seed(0)
+    x = (torch.randn(100_000, 3, dtype=dtype) + 1) * torch.tensor([0.1, 1.0, 10.0])
+    x[: normalization.SAMPLED_ROWS] += 3 * x.std(0)
+    mean, inverse, of_batch = BatchNorm(3).to(dtype).statistics(x)
+    exact = x.double()
+    deviation = (exact.var(0, unbiased=False) + 1e-5).sqrt()
+    assert of_batch
+    assert ((mean - exact.mean(0)) / deviation).abs().max() < tolerance
+    assert (inverse * deviation - 1).abs().max() < tolerance
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_gradients_of_many_rows_are_torchs_in_double_precision(dtype, tolerance):
+    torch.manual_seed(0)
+    x, weight = (torch.randn(20_000, 3, dtype=dtype) for _ in range(2))
+    mine, other = BatchNorm(3).to(dtype), nn.BatchNorm1d(3).double()
+    found = []
+    for norm, kind in ((mine, dtype), (other, torch.float64)):
+        leaf = x.to(kind).requires_grad_()
+        out = norm(leaf)
+        wanted = [leaf, norm.weight, norm.bias]
+        found.append(torch.autograd.grad((out * weight.to(kind)).sum(), wanted))
+    for one, exact in zip(*found, strict=True):
+        assert (one - exact).abs().max() <= tolerance * exact.abs().max()
 
 
 def test_refreshed_numbers_are_torchs():

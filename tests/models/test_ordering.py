@@ -32,14 +32,26 @@ def test_every_atom_and_edge_comes_once_and_neighbours_come_together(graph):
     assert apart[1] < 0.5 * apart[0]
 
 
+def test_edges_without_their_reverse_and_atoms_without_edges_come_once_too():
+    random = np.random.default_rng(1)
+    ends = random.integers(0, 300, (2, 500))
+    index = torch.from_numpy(ends[:, np.lexsort(ends)])
+    atoms, kept = ordering.order_of(index, 400)
+    assert torch.equal(atoms.sort().values, torch.arange(400))
+    assert torch.equal(kept.sort().values, torch.arange(500))
+    place = torch.empty(400, dtype=torch.long)
+    place[atoms] = torch.arange(400)
+    target = place[index[1, kept]]
+    assert (target[1:] >= target[:-1]).all()
+
+
 @pytest.mark.parametrize("name", ["symgnn", "no_symmetrization", "edge_length"])
 def test_order_changes_no_result(graph, name, monkeypatch):
     species, index, vector = graph
     torch.manual_seed(2)
     model = build_model(name, elements=[29, 40], width=8).double()
     vector.requires_grad_()
-    model(species, index, vector)
-    model.eval()  # transformations that repeat
+    state = {key: value.clone() for key, value in model.state_dict().items()}
     weight, calls, order_of = torch.randn(500, dtype=torch.float64), [], ordering.order_of
 
     def watched(*arguments):
@@ -50,6 +62,8 @@ def test_order_changes_no_result(graph, name, monkeypatch):
     found = []
     for few in (10, 500):
         monkeypatch.setattr(ordering, "FEW_ATOMS", few)
+        model.load_state_dict(state)
+        torch.manual_seed(3)  # the same transformations
         out = model(species, index, vector)
         wanted = [*model.parameters(), vector]
         gradients = torch.autograd.grad((out * weight).sum(), wanted, allow_unused=True)
@@ -68,3 +82,19 @@ def test_who_looks_at_messages_sees_the_atoms_own_order(graph, monkeypatch):
     )
     model(species, index, vector)
     assert torch.equal(seen[0], index)
+
+
+def test_predictions_and_explanations_see_the_atoms_own_order(graph, monkeypatch):
+    species, index, vector = graph
+    monkeypatch.setattr(ordering, "FEW_ATOMS", 10)
+    model = build_model("edge_length", elements=[29, 40], width=8).double()
+    seen = []
+    model.prediction.layers[0].register_forward_pre_hook(lambda layer, given: seen.append(given[1]))
+    with torch.no_grad():
+        model(species, index, vector)
+    model.eval()
+    model(species, index, vector.requires_grad_())
+    assert all(torch.equal(one, index) for one in seen)
+    model.train()
+    model(species, index, vector)
+    assert not torch.equal(seen[2], index)
