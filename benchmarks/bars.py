@@ -37,7 +37,9 @@ def draw_table(
     colors = [COLORS["ours" if name.split(":")[0] in OURS else "other"] for name in names]
     axes.barh(names, r, xerr=error, color=colors, error_kw={"ecolor": "#333333", "capsize": 2})
     for place, value in enumerate(r):
-        axes.text(max(value, 0) + error[place] + 0.01, place, f"{value:.2f}", va="center", size=8)
-    axes.set(xlim=(min(0.0, float((r - error).min())), 1.0), xlabel=title)
+        beside = 0.01 + max(error[place] + value, 0)
+        axes.text(beside, place, f"{value:.2f}", va="center", size=8)
+    left = float((r - error).min())
+    axes.set(xlim=(left - 0.02 if left < 0 else 0.0, 1.0), xlabel=title)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
