@@ -4,39 +4,32 @@ import numpy as np
 
 from symgnn.compiled import njit
 from symgnn.models.normalization_loops import SUMMED_ROWS
-from symgnn.models.vector_loops import VECTORS, exponential
+from symgnn.models.vector_loops import VECTORS, silu
 
 
 @njit(**VECTORS)
 def update(z, factor, offset, edge, new_edge):
     """edge + silu(z factor + offset), (rows, width), written to `new_edge`."""
-    one = z.dtype.type(1)
     for e in range(len(z)):
         row, old, new = z[e], edge[e], new_edge[e]
         for k in range(len(factor)):
-            x = row[k] * factor[k] + offset[k]
-            new[k] = old[k] + x / (one + exponential(-x))
+            new[k] = old[k] + silu(row[k] * factor[k] + offset[k])[0]
 
 
 @njit(**VECTORS)
 def update_some(z, factor, offset, edge, kept, new_edge):
     """edge + kept silu(z factor + offset), (rows, width), written to `new_edge`."""
-    one = z.dtype.type(1)
     for e in range(len(z)):
         row, old, share, new = z[e], edge[e], kept[e], new_edge[e]
         for k in range(len(factor)):
-            x = row[k] * factor[k] + offset[k]
-            new[k] = old[k] + share[k] * x / (one + exponential(-x))
+            new[k] = old[k] + share[k] * silu(row[k] * factor[k] + offset[k])[0]
 
 
 @njit(**VECTORS)
 def _by_normal(row, factor, offset, above, back):
     """The gradient by what goes into the silu of an edge, written to `back`."""
-    one = row.dtype.type(1)
     for k in range(len(factor)):
-        x = row[k] * factor[k] + offset[k]
-        open_ = one / (one + exponential(-x))
-        back[k] = above[k] * open_ * (one + x * (one - open_))
+        back[k] = above[k] * silu(row[k] * factor[k] + offset[k])[1]
 
 
 @njit(**VECTORS)

@@ -7,7 +7,7 @@ loop over the numbers of an edge, which lie next to each other, is made of vecto
 import numpy as np
 
 from symgnn.compiled import njit
-from symgnn.models.vector_loops import VECTORS, exponential
+from symgnn.models.vector_loops import VECTORS, exponential, silu
 
 
 @njit(**VECTORS)
@@ -21,16 +21,14 @@ def mean_activation(vector, first, bias, mean):
         mean: (rows, width), written.
     """
     count, _, width = first.shape
-    one = vector.dtype.type(1)
-    share = one / vector.dtype.type(count)
+    share = vector.dtype.type(1 / count)
     for e in range(len(vector)):
         row, (v0, v1, v2) = mean[e], (vector[e, 0], vector[e, 1], vector[e, 2])
         row[:] = 0
         for t in range(count):
             a0, a1, a2 = first[t, 0], first[t, 1], first[t, 2]
             for k in range(width):
-                x = bias[k] + v0 * a0[k] + v1 * a1[k] + v2 * a2[k]
-                row[k] += x / (one + exponential(-x))
+                row[k] += silu(bias[k] + v0 * a0[k] + v1 * a1[k] + v2 * a2[k])[0]
         for k in range(width):
             row[k] *= share
 
@@ -46,8 +44,7 @@ def parameter_gradients(vector, first, bias, by_mean, mean, by_first, by_bias):
         by_bias: (width,), added to.
     """
     count, _, width = first.shape
-    one = vector.dtype.type(1)
-    share = one / vector.dtype.type(count)
+    share = vector.dtype.type(1 / count)
     back = np.empty_like(bias)
     for e in range(len(vector)):
         row, above, (v0, v1, v2) = mean[e], by_mean[e], (vector[e, 0], vector[e, 1], vector[e, 2])
@@ -55,10 +52,9 @@ def parameter_gradients(vector, first, bias, by_mean, mean, by_first, by_bias):
         for t in range(count):
             a0, a1, a2 = first[t, 0], first[t, 1], first[t, 2]
             for k in range(width):
-                x = bias[k] + v0 * a0[k] + v1 * a1[k] + v2 * a2[k]
-                open_ = one / (one + exponential(-x))
-                row[k] += x * open_
-                back[k] = share * above[k] * open_ * (one + x * (one - open_))
+                value, slope = silu(bias[k] + v0 * a0[k] + v1 * a1[k] + v2 * a2[k])
+                row[k] += value
+                back[k] = share * above[k] * slope
             b0, b1, b2 = by_first[t, 0], by_first[t, 1], by_first[t, 2]
             for k in range(width):
                 b0[k] += v0 * back[k]
@@ -76,8 +72,8 @@ def parameter_gradients(vector, first, bias, by_mean, mean, by_first, by_bias):
 def vector_gradient(vector, first, bias, by_mean, by_vector):
     """The gradient by the vectors, (rows, 3), of `mean_activation`; written."""
     count, _, width = first.shape
-    zero, one = vector.dtype.type(0), vector.dtype.type(1)
-    share = one / vector.dtype.type(count)
+    zero = vector.dtype.type(0)
+    share = vector.dtype.type(1 / count)
     back = np.empty_like(bias)
     for e in range(len(vector)):
         above, (v0, v1, v2) = by_mean[e], (vector[e, 0], vector[e, 1], vector[e, 2])
@@ -85,9 +81,8 @@ def vector_gradient(vector, first, bias, by_mean, by_vector):
         for t in range(count):
             a0, a1, a2 = first[t, 0], first[t, 1], first[t, 2]
             for k in range(width):
-                x = bias[k] + v0 * a0[k] + v1 * a1[k] + v2 * a2[k]
-                open_ = one / (one + exponential(-x))
-                back[k] = share * above[k] * open_ * (one + x * (one - open_))
+                slope = silu(bias[k] + v0 * a0[k] + v1 * a1[k] + v2 * a2[k])[1]
+                back[k] = share * above[k] * slope
             for d in range(3):
                 total, a = zero, first[t, d]
                 for k in range(width):

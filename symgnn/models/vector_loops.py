@@ -10,6 +10,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from symgnn.compiled import njit
+
 # Sums may be reordered (NaN is kept), and a division by zero raises nothing.
 VECTORS = {
     "nogil": True,
@@ -65,3 +67,11 @@ def _double(x):
 @overload(exponential)
 def _of_kind(x):
     return _single if x == types.float32 else _double
+
+
+@njit(**VECTORS)
+def silu(x):
+    """x / (1 + exp(-x)), and its derivative."""
+    one = type(x)(1)
+    open_ = one / (one + exponential(-x))
+    return x * open_, open_ * (one + x * (one - open_))

@@ -1,13 +1,12 @@
 """The attention in blocks against the same by torch-geometric's messages, gradients included."""
 
-import numpy as np
 import pytest
 import torch
 
-from symgnn.graphs.graph import edges
 from symgnn.models import attention_kernel, encoding_kernel, products
 from symgnn.models.egat import EdgeAttentionLayer, PredictionModule
 from symgnn.models.registry import build_model
+from tests.models.structures import with_an_atom_alone
 from tests.models.test_products import has_onednn
 
 ELEMENTS = [29, 40]
@@ -15,12 +14,7 @@ ELEMENTS = [29, 40]
 
 @pytest.fixture
 def graph():
-    """species, edge_index, edge_vector of 60 atoms, one of them without edges."""
-    random = np.random.default_rng(3)
-    index, vector = edges(random.random((60, 3)) * 11, np.eye(3) * 11, 4.0)
-    kept = (index != 17).all(0)
-    species = torch.from_numpy(random.choice([29, 40], 60))
-    return species, torch.from_numpy(index[:, kept]), torch.from_numpy(vector[kept])
+    return with_an_atom_alone(3, 60, 11.0)
 
 
 def watch(model):

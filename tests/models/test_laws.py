@@ -7,10 +7,10 @@ from scipy.stats import special_ortho_group
 
 from symgnn.descriptors.registry import input_size
 from symgnn.errors import InputError
-from symgnn.graphs.graph import edges
 from symgnn.models.mlp import NearestNeighboursMLP
 from symgnn.models.registry import MODELS, build_model, model_inputs
 from symgnn.training.batches import Batch, join
+from tests.models.structures import random_structure, tensors
 
 ELEMENTS = [29, 40]
 # Single precision through four layers: 1e-5 of outputs of order one.
@@ -18,16 +18,6 @@ SAME = {"atol": 2e-5, "rtol": 2e-5}
 INVARIANT = {
     "density", "edge_length", "egnn", "equivariant", "gcn", "response", "ridge", "schnet"
 }  # fmt: skip
-
-
-def random_structure(seed=0, atoms=40, side=9.5):
-    random = np.random.default_rng(seed)
-    return random.random((atoms, 3)) * side, np.eye(3) * side, random.choice([29, 40], atoms)
-
-
-def tensors(positions, cell, species, cutoff=4.0):
-    index, vector = edges(positions, cell, cutoff)
-    return torch.from_numpy(species), torch.from_numpy(index), torch.from_numpy(vector)
 
 
 @pytest.fixture

@@ -4,19 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from symgnn.graphs.graph import edges
 from symgnn.models import ordering
 from symgnn.models.registry import build_model
+from tests.models.structures import with_an_atom_alone
 
 
 @pytest.fixture
 def graph():
-    """species, edge_index, edge_vector of 500 atoms in random order, one of them without edges."""
-    random = np.random.default_rng(5)
-    index, vector = edges(random.random((500, 3)) * 20, np.eye(3) * 20, 4.0)
-    kept = (index != 17).all(0)
-    species = torch.from_numpy(random.choice([29, 40], 500))
-    return species, torch.from_numpy(index[:, kept]), torch.from_numpy(vector[kept]).double()
+    """In double precision."""
+    species, index, vector = with_an_atom_alone(5, 500, 20.0)
+    return species, index, vector.double()
 
 
 def test_every_atom_and_edge_comes_once_and_neighbours_come_together(graph):
