@@ -44,13 +44,14 @@ class Relaxations:
         def begin(k: int) -> int:
             search = self._engine.open_larger(0, self._last)
             row = batch.take(search)
-            batch.artn.admit_minimum(row, *batch.on_device(search.position + ways[k]))
+            start = search.position
+            batch.artn.admit_minimum(row, *batch.on_device(start, start + ways[k]))
             return row
 
         found = {}
         tasks = deque(range(len(ways)))
         for k, ended in batch.follow(tasks, begin, lambda: None, lambda: False):
-            way = ways[k] + ended.ahead - ended.minimum
+            way = ended.ahead - ended.minimum
             found[k] = (ended.evaluations, ended.ahead_energy, way)
         return [found[k] for k in range(len(ways))]
 

@@ -100,7 +100,7 @@ def print_costs(events: dict[str, np.ndarray]) -> None:
     way = np.where(converged, events[fields.SADDLE_EVALUATIONS], calls).sum() / converged.sum()
     print(f"force calls a saddle: {way:.0f},", end=" ")
     larger, sides = (
-        events[name][converged].mean()
+        events[name].sum() / converged.sum()  # also those that confirmed nothing
         for name in (fields.FULL_EVALUATIONS, fields.CHECK_EVALUATIONS)
     )
     print(f"of larger systems {larger:.0f} more, for second eigenvalue and sides {sides:.0f}")

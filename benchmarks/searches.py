@@ -140,7 +140,7 @@ def print_changes(events: list[Event], moves: dict[tuple[int, int], float]) -> N
     found = [event for event in events if event.status == 0]
     lost = sum(event.status == Status.NOT_CONFIRMED for event in events)
     change = np.array([event.barrier - event.region_barrier for event in found])
-    calls = np.mean([event.full_evaluations for event in found])
+    calls = sum(event.full_evaluations for event in events) / len(found)
     print(f"full system: {calls:.0f} calls a saddle, {lost} not confirmed; barriers change by")
     print(f"  {1e3 * change.mean():.0f} meV on average,", end=" ")
     print(f"{1e3 * np.median(abs(change)):.0f} in the median,", end=" ")

@@ -14,6 +14,7 @@ COOLING_RATE = "cooling_rate"  # K/s
 SEED = "seed"
 ENERGY_PER_ATOM = "energy_per_atom"  # eV, of the relaxed structure
 DENSITY = "density"  # atoms/Å³
+GROUP = "group"  # attribute, and in `atoms.info`: glasses that share it are copies of one
 PRESSURE = "pressure"  # GPa, mean of the normal pressures
 PRESSURE_ERROR = "pressure_error"  # GPa, largest deviation of a normal pressure from the wanted
 POTENTIAL_ENERGY = "potential_energy"  # (atoms,), eV, of each atom
@@ -44,8 +45,10 @@ CURVATURE = "curvature"  # (searches,), eV/Å², lowest eigenvalue of the Hessia
 FORCE_MAX = "force_max"  # (searches,), eV/Å, largest norm of an atom's force at the saddle
 SECOND_CURVATURE = "second_curvature"  # (searches,), eV/Å², bound from above of the next one
 FINAL_ENERGY = "final_energy"  # (searches,), eV, of the minimum that is further from the start
-CONNECTED = "connected"  # (searches,), 1 where the start is one of the saddle's two minima
-DUPLICATE_OF = "duplicate_of"  # (searches,), earlier search with this event, or -1; see events.py
+# (searches,), 1 where the start is one of the saddle's two minima, and both lie below the saddle
+CONNECTED = "connected"
+# (searches,), of connected events that move their target: the earlier search with this one, or -1
+DUPLICATE_OF = "duplicate_of"
 DISPLACEMENT_MAX = "displacement_max"  # (searches,), Å, largest of an atom, start to saddle
 TARGET_DISPLACEMENT = "target_displacement"  # (searches,), Å, of the target, start to saddle
 PUSHED_SHARE = "pushed_share"  # (searches,), of the moved atoms' squares that the pushed ones have

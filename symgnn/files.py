@@ -22,14 +22,18 @@ def disk_errors(path: Path | str) -> Iterator[None]:
     """Name the full disk, whatever error a writer of `path` made of it.
 
     Raises:
-        OSError: ENOSPC, when the block fails and the disk has no space left.
+        OSError: ENOSPC, when the block fails and the disk has no space left; EDQUOT, when it is the
+            user's share that is full. Both with the path.
     """
     try:
         yield
     except Exception as error:
-        if shutil.disk_usage(Path(path).parent).free < FULL:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-        raise
+        number = error.errno if isinstance(error, OSError) else None
+        if number not in (errno.ENOSPC, errno.EDQUOT):
+            if shutil.disk_usage(Path(path).parent).free >= FULL:
+                raise
+            number = errno.ENOSPC
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 @contextmanager

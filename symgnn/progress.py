@@ -1,7 +1,9 @@
 """Progress of long work: a bar on a terminal, plain log lines elsewhere; and the time budget."""
 
+import re
 import sys
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
 
@@ -9,6 +11,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 from symgnn.errors import TimeBudgetReached
+
+LINE = re.compile(rb"^[a-z][a-z ]*: \d+/\d+  \d+ s  left [^\n]*$", re.MULTILINE)
+TAIL = 20_000  # bytes of a log in which its last line of progress is looked for
+
+
+def last_progress(log: Path) -> str | None:
+    """The last line of progress in a log that a command may still be writing; None without one."""
+    try:
+        with open(log, "rb") as stream:
+            size = stream.seek(0, 2)
+            stream.seek(max(0, size - TAIL))
+            lines = LINE.findall(stream.read())
+    except OSError:
+        return None
+    return lines[-1].decode(errors="replace").strip() if lines else None
 
 
 class TimeBudget:
@@ -49,7 +66,7 @@ class Progress:
         self._label, self._total, self._done = label, total, done
         self._start_done, self._start = done, time.monotonic()
         self._interval, self._last = interval, time.monotonic()
-        self._bar = None
+        self._bar, self._figures = None, ""
         if sys.stderr.isatty():
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
@@ -77,7 +94,7 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
         elif self._done > self._start_done:
-            self._log("")
+            self._log()
 
     @property
     def done_now(self) -> int:
@@ -91,24 +108,25 @@ class Progress:
     def advance(self, count: int = 1, **figures: object) -> None:
         """Count `count` more as done; `figures` are shown by name beside the count."""
         self._done += count
-        text = "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
+        named = (f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
+        self._figures = "  ".join(named)
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, figures=text)
+            self._bar.update(self._task, completed=self._done, figures=self._figures)
         elif time.monotonic() - self._last >= self._interval:
-            self._log(text)
+            self._log()
 
     def reach(self, done: int, **figures: object) -> None:
         """Count up to `done`; `figures` as in `advance`."""
         self.advance(done - self._done, **figures)
 
-    def _log(self, text: str) -> None:
+    def _log(self) -> None:
         self._last = time.monotonic()
         elapsed = self._last - self._start
         new = self._done - self._start_done
         left = (self._total - self._done) * elapsed / new if new else float("nan")
         print(
             f"{self._label}: {self._done}/{self._total}  {elapsed:.0f} s  "
-            f"left {left:.0f} s  {text}",
+            f"left {left:.0f} s  {self._figures}",
             file=sys.stderr,
             flush=True,
         )

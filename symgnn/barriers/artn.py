@@ -184,9 +184,16 @@ class Artn:
         self.mode[row, :length] = mode.reshape(-1)
         self._find_sides(torch.tensor([row], device=self.phase.device))
 
-    def admit_minimum(self, row: int, guess: Tensor) -> None:
-        """Start a relaxation in a free row, from `guess` (atoms, 3), Å; it ends as `ahead`."""
-        self._clear(row, guess, Goal.MINIMUM)
+    def admit_minimum(self, row: int, minimum: Tensor, guess: Tensor) -> None:
+        """Start a relaxation in a free row; it ends as `ahead`.
+
+        Args:
+            row: the row.
+            minimum: (atoms, 3), Å, the start, which the other minimum may be.
+            guess: (atoms, 3), Å, where to begin.
+        """
+        self._clear(row, minimum, Goal.MINIMUM)
+        self.position[row, : guess.numel()] = guess.reshape(-1)
         self.trial[row] = self.position[row]
         self.phase[row] = int(Phase.FORWARD)
 
@@ -425,17 +432,29 @@ class Artn:
         A minimum that is not reached within the allowed force calls has no energy.
         """
         p = self.protocol
-        relaxed = self._largest(force) < p.minimum_tolerance
-        # Beside a soft saddle forces are small as well: the first step was too short.
-        beside = (self._goal[rows] == Goal.SIDES) & (self._steps[rows] == 0)
-        beside &= relaxed & (self._aside[rows] < p.largest_aside)
-        self._aside[rows[beside]] *= 2.0
+        largest, sides = self._largest(force), self._goal[rows] == Goal.SIDES
+        relaxed = largest < p.minimum_tolerance
+        # Beside a soft saddle forces are small as well: the first step was too short,
+        short = sides & relaxed & (self._steps[rows] == 0) & (self._aside[rows] < p.largest_aside)
+        self._aside[rows[short]] *= 2.0
         for phase in (Phase.FORWARD, Phase.BACKWARD):
-            self._leave_saddle(rows[beside & (self.phase[rows] == phase)], phase)
+            self._leave_saddle(rows[short & (self.phase[rows] == phase)], phase)
+        # or the next ones have taken away the forces across and left those along the slope.
+        relaxed &= ~self._beside(rows) | (largest < p.beside_tolerance)
         used = self.evaluations[rows] - self._descent_start[rows]
-        done = (relaxed & ~beside) | (used >= p.minimum_evaluations)
-        self._relax_all(rows[~done & ~beside], force[~done & ~beside])
+        done = (relaxed | (used >= p.minimum_evaluations)) & ~short
+        self._relax_all(rows[~done & ~short], force[~done & ~short])
         self._end_side(rows[done], torch.where(relaxed, energy, torch.nan)[done])
+
+    def _beside(self, rows: Tensor) -> Tensor:
+        """Which rows are near their saddle, or near their start and not known to be at it."""
+        p = self.protocol
+        to_saddle, to_start = (
+            self._largest(self.position[rows] - place[rows])
+            for place in (self.saddle, self.minimum)
+        )
+        at_saddle = (self._goal[rows] == Goal.SIDES) & (to_saddle < p.beside)
+        return at_saddle | ((to_start >= p.same_minimum) & (to_start < p.beside))
 
     @for_some
     def _end_side(self, rows: Tensor, energy: Tensor) -> None:

@@ -99,8 +99,9 @@ def barriers(
     Example: `symgnn barriers glass.xyz --potential Cu-Zr-2009 --atoms 60 --searches 5 -o events.h5`
 
     One event for OVITO: `symgnn barriers glass.xyz --events events.h5 --export 12:3 -o event.xyz`.
-    Only atoms that move by more than 0.1 Å are displaced in its frames: their own energies are
-    some 0.9 eV above the true ones, which stand beside them.
+    Where the start is not one of the saddle's minima, the third frame is the further one. Only
+    atoms that move by more than 0.1 Å are displaced in its frames: their own energies are some
+    0.9 eV above the true ones, which stand beside them.
     """
     from symgnn.barriers.batched.engine import PRECISIONS
     from symgnn.barriers.events import LABELS
@@ -117,6 +118,8 @@ def barriers(
             raise InputError("export: needs --events with the events.h5 to export from")
         export_event(read_structure(structure), events, export, output)
         return
+    if events is not None:
+        raise InputError("events: are for --export atom:search, which is missing")
     if potential is None:
         raise InputError("potential: needs a name in the registry or a file")
     if label not in LABELS:

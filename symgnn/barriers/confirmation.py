@@ -14,9 +14,6 @@ from symgnn.barriers.first_order import FirstOrderArtn
 from symgnn.barriers.protocol import Protocol, Status
 
 CHECK_EVALUATIONS = 1000  # most force calls of a larger system to find a saddle again, or a minimum
-# A minimum that frozen surroundings keep this many times as far from the start as equal minima can
-# be is another one.
-ELSEWHERE = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,23 +50,23 @@ class Descent:
         if np.isfinite(self.energies).all() and distance < same_minimum:
             self.energies[near], self.ways[near], self.settled[near] = 0.0, 0.0, True
 
-    def unsettled(self, same_minimum: float) -> int | None:
+    def unsettled(self, same_minimum: float, beside: float) -> int | None:
         """Which side is to be relaxed with all atoms free, if any.
 
-        One that may be the start, as frozen surroundings keep it at less than twice the distance of
-        different minima, and then the other one, whose energy is the event's.
+        One that may be the start, as frozen surroundings keep it no further from it than `beside`,
+        and then the other one, whose energy is the event's.
         """
         if not np.isfinite(self.energies).all():
             return None
         near, distance = self.near
-        bound = same_minimum if self.settled[near] else ELSEWHERE * same_minimum
+        bound = same_minimum if self.settled[near] else beside
         wanted = (near, 1 - near) if distance < bound else (1 - near,)
         return next((side for side in wanted if not self.settled[side]), None)
 
     def settle(self, side: int, ended: Ended) -> None:
         """Take in what a side became with all atoms free."""
         self.energies[side], self.settled[side] = ended.ahead_energy, True
-        self.ways[side] += ended.ahead - ended.minimum
+        self.ways[side] = ended.ahead - ended.minimum
         self.evaluations += ended.evaluations
 
 
@@ -84,7 +81,7 @@ class Confirmation:
 
     def __init__(self, atoms: Atoms, engine: Engine, protocol: Protocol):
         self._number, self._engine = len(atoms), engine
-        self._same_minimum = protocol.same_minimum
+        self._same_minimum, self._beside = protocol.same_minimum, protocol.beside
         strict = replace(
             protocol,
             saddle_evaluations=CHECK_EVALUATIONS,
@@ -231,20 +228,20 @@ class Confirmation:
             descent, side = task
             search = self._engine.open_larger(descent.one.event.atom, last)
             row = batch.take(search)
-            (guess,) = batch.on_device(search.position + descent.ways[side])
-            batch.artn.admit_minimum(row, guess)
+            start = search.position
+            batch.artn.admit_minimum(row, *batch.on_device(start, start + descent.ways[side]))
             return row
 
         for descent in descents:
             descent.recognise_start(self._same_minimum)
-            side = descent.unsettled(self._same_minimum)
+            side = descent.unsettled(self._same_minimum, self._beside)
             if side is None:
                 yield descent
             else:
                 waiting.append((descent, side))
         for (descent, side), ended in batch.follow(waiting, begin, between, stop):
             descent.settle(side, ended)
-            side = descent.unsettled(self._same_minimum)
+            side = descent.unsettled(self._same_minimum, self._beside)
             if side is None:
                 yield descent
             else:

@@ -1,6 +1,7 @@
 """One event as three structures for viewers: minimum, saddle point and final minimum."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ def export_event(atoms: Atoms, events: Path, choice: str, output: Path) -> None:
     `MOVED`, as events.h5 keeps these alone, and which atom is the target. The energy that stands
     beside it (above the minimum, eV) is that of the saddle with all displacements; the frame's
     own is higher, by 0.9 eV in the median of 58 saddles of a glass. Where the start is not one of
-    the saddle's two minima, there is no third frame.
+    the saddle's two minima, the third frame is the one of the two that is further from it, and is
+    named so; where that is not known there is no third frame, which is told.
 
     Args:
         atoms: the structure that was searched.
@@ -43,7 +45,11 @@ def export_event(atoms: Atoms, events: Path, choice: str, output: Path) -> None:
     event = read_event(events, int(parts[1]), int(parts[2]))
     if event.status != Status.CONVERGED:
         raise InputError(f"export: {choice}: this search found no saddle point")
-    names = ["minimum", "saddle point"] + ["final minimum"] * event.connected
+    names = ["minimum", "saddle point"]
+    if np.isfinite(event.final_energy):
+        names.append("final minimum" if event.connected else "further minimum, start not joined")
+    else:
+        print(f"symgnn: {choice}: no final minimum is known; two frames", file=sys.stderr)
     nothing = np.zeros_like(event.saddle_displacement)
     ways = [nothing, event.saddle_displacement, event.final_displacement]
     energies = [0.0, event.barrier, event.final_energy]

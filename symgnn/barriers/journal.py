@@ -20,7 +20,7 @@ import numpy as np
 
 from symgnn.barriers.event import Event
 from symgnn.errors import InputError
-from symgnn.files import atomic_path
+from symgnn.files import atomic_path, disk_errors
 
 ARRAYS = {"moved_atoms": "<i4", "saddle_displacement": "<f4", "final_displacement": "<f4"}
 
@@ -36,6 +36,11 @@ def _record(line: bytes) -> dict | None:
     if not line.endswith(b"\n") or checksum != f"{zlib.crc32(text):08x}".encode():
         return None
     return json.loads(text)
+
+
+def _whole_lines(content: bytes) -> bytes:
+    """What a journal's file holds up to the end of its last whole line."""
+    return content[: content.rfind(b"\n") + 1]
 
 
 def to_record(event: Event) -> dict:
@@ -107,23 +112,28 @@ class Journal:
     def _exchange(self, work: dict) -> None:
         """Put the searches of other work into a file of their own, and take this work's from its.
 
-        By copies, as the lock is on the journal's file and not on its name.
+        By copies, as the lock is on the journal's file and not on its name. A kept file goes when
+        all of it is in the journal, and one that is there already is added to: killed anywhere in
+        between, the next start does the rest, and a search that stands twice is the same twice.
         """
         content = self._path.read_bytes()
         first = content.partition(b"\n")[0] + b"\n"
         mine = _line({"work": work})
-        if first == mine:
-            return
-        if len(content) > len(first):
-            aside = self._aside(first)
-            with atomic_path(aside) as temporary:
-                temporary.write_bytes(content)
-            what = "of other work" if _record(first) else "its first line is damaged"
-            print(f"symgnn: {self._path}: {what}; kept as {aside.name}", file=sys.stderr)
+        if first != mine:
+            if len(content) > len(first):
+                aside = self._aside(first)
+                before = _whole_lines(aside.read_bytes()) if aside.is_file() else first
+                with atomic_path(aside) as temporary:
+                    temporary.write_bytes(before + content[len(first) :])
+                what = "of other work" if _record(first) else "its first line is damaged"
+                print(f"symgnn: {self._path}: {what}; kept as {aside.name}", file=sys.stderr)
+            os.ftruncate(self._file, 0)
+            content = b""
         kept = self._aside(mine)
-        os.ftruncate(self._file, 0)
         if kept.is_file():
-            self._append(kept.read_bytes())
+            os.ftruncate(self._file, len(_whole_lines(content)))
+            lines = kept.read_bytes()
+            self._append(lines if not content else lines[len(mine) :])
             kept.unlink()
 
     def _aside(self, header: bytes) -> Path:
@@ -138,12 +148,13 @@ class Journal:
     def _append(self, line: bytes) -> None:
         start = os.lseek(self._file, 0, os.SEEK_END)
         written = 0
-        try:
-            while written < len(line):
-                written += os.write(self._file, line[written:])
-        except OSError:
-            os.ftruncate(self._file, start)  # a full disk leaves no half line
-            raise
+        with disk_errors(self._path):
+            try:
+                while written < len(line):
+                    written += os.write(self._file, line[written:])
+            except OSError:
+                os.ftruncate(self._file, start)  # a full disk leaves no half line
+                raise
 
     def close(self) -> None:
         """Flush to disk and let go of the lock."""

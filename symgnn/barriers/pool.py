@@ -15,6 +15,8 @@ from symgnn.barriers.searches import Searches
 
 Task = tuple[int, int]
 
+MOST_AT_ONCE = 8  # tasks handed out with one message
+
 _ASK, _GIVE = 1, 2
 
 
@@ -33,9 +35,10 @@ def run(
     record: Callable[[Event], None],
     stop: Callable[[], bool],
     communicator: MPI.Comm = MPI.COMM_WORLD,
-    chunk: int = 8,
 ) -> None:
     """Run searches on all ranks; every rank calls this with its own `searches`.
+
+    No rank takes more than its share at once, so that few searches keep all of them busy.
 
     Args:
         searches: runs searches of one structure.
@@ -43,12 +46,13 @@ def run(
         record: called on rank 0 with every event, in the order in which they end.
         stop: asked between rounds; true drops the searches under way and ends the run.
         communicator: the ranks.
-        chunk: tasks handed out at a time.
     """
+    share = communicator.bcast(-(-len(tasks) // communicator.size))
     if communicator.rank == 0:
-        _lead(searches, tasks, record, stop, communicator, chunk)
+        chunk = min(max(share // 32, 1), MOST_AT_ONCE)
+        _lead(searches, tasks, record, stop, communicator, share, chunk)
     else:
-        _follow(searches, stop, communicator)
+        _follow(searches, stop, communicator, share)
 
 
 def _lead(
@@ -57,6 +61,7 @@ def _lead(
     record: Callable[[Event], None],
     stop: Callable[[], bool],
     communicator: MPI.Comm,
+    share: int,
     chunk: int,
 ) -> None:
     waiting = deque(tasks)
@@ -82,14 +87,16 @@ def _lead(
         while given := take(1):
             yield from given
 
-    for event in searches.run(own(), between=answer, stop=stop):
+    for event in searches.run(own(), most=share, between=answer, stop=stop):
         record(event)
     while following:
         communicator.Probe(tag=_ASK)
         answer()
 
 
-def _follow(searches: Searches, stop: Callable[[], bool], communicator: MPI.Comm) -> None:
+def _follow(
+    searches: Searches, stop: Callable[[], bool], communicator: MPI.Comm, share: int
+) -> None:
     def given() -> Iterator[Task]:
         while True:
             communicator.send((None, _Wants.TASKS), dest=0, tag=_ASK)
@@ -98,7 +105,7 @@ def _follow(searches: Searches, stop: Callable[[], bool], communicator: MPI.Comm
                 return
             yield from chunk
 
-    for event in searches.run(given(), stop=stop):
+    for event in searches.run(given(), most=share, stop=stop):
         communicator.send(
             (event, _Wants.NOTHING), dest=0, tag=_ASK
         )  # at once: a kill loses no more

@@ -54,6 +54,10 @@ class Protocol:
     minimum_tolerance: float = 0.005  # eV/Å, force at the two minima
     minimum_evaluations: int = 400  # most force calls to each minimum
     departure: float = 0.2  # Å, step off the saddle
+    # Beside a soft saddle forces are as small as at a minimum, and a soft minimum may be the start:
+    # while no atom is further from either than this, Å, forces have to be smaller still, eV/Å.
+    beside: float = 0.3
+    beside_tolerance: float = 5e-4
     same_minimum: float = 0.15  # Å, least atomic distance between different minima
     relaxation_step: float = 0.03  # Å²/eV, first step of a relaxation over the force
     descent_pairs: int = 8  # steps that a relaxation to a minimum remembers

@@ -48,18 +48,20 @@ class Searches:
         self,
         tasks: Iterable[tuple[int, int]],
         *,
+        most: int | None = None,
         between: Callable[[], None] = lambda: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Event]:
         """Run searches, each given as (atom, number of the search); yield them as they end.
 
-        `between` is called after every round, and within it, see `Batch.round`. Where `stop` is
-        true after one, the searches under way are dropped; as their numbers are theirs alone, a
-        later run repeats them to the same end.
+        At most `most` are under way, and no more than the batch has rows. `between` is called after
+        every round, and within it, see `Batch.round`. Where `stop` is true after one, the searches
+        under way are dropped; as their numbers are theirs alone, a later run repeats them to the
+        same end.
         """
         waiting = iter(tasks)
         unconfirmed: list[Unconfirmed] = []
-        self._admit(waiting)
+        self._admit(waiting, most)
         while self.searching and not stop():
             for row, ended in self.searching.round(between):
                 found = self._found(*self._tasks.pop(row), ended)
@@ -69,17 +71,17 @@ class Searches:
                 else:
                     yield found.event
             between()
-            self._admit(waiting)
+            self._admit(waiting, most)
             if self.confirm and (
                 len(unconfirmed) >= self._engine.unconfirmed or not self.searching
             ):
                 yield from self.confirm(unconfirmed, between, stop)
                 unconfirmed.clear()
 
-    def _admit(self, waiting: Iterator[tuple[int, int]]) -> None:
+    def _admit(self, waiting: Iterator[tuple[int, int]], most: int | None) -> None:
         batch = self.searching
         rows, minima, pushes = [], [], []
-        while not batch.full and (task := next(waiting, None)) is not None:
+        while self._room(most) and (task := next(waiting, None)) is not None:
             search = self._engine.open(task[0])
             rows.append(batch.take(search))
             minima.append(search.position)
@@ -91,6 +93,9 @@ class Searches:
             atoms = torch.tensor([len(minimum) for minimum in minima], device=chosen.device)
             vectors = batch.stack(minima), batch.stack(pushes)
             batch.artn.admit(chosen, *vectors, goal=goal, atoms=atoms)
+
+    def _room(self, most: int | None) -> bool:
+        return not self.searching.full and (most is None or len(self.searching) < most)
 
     def _push(self, forces: OpenSearch, atom: int, search: int) -> np.ndarray:
         """Gaussian displacements of the target and its neighbours, nearest first."""

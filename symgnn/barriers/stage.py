@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -256,16 +257,22 @@ def _complete(
 ) -> None:
     """Run the searches that the journal does not hold yet."""
     missing = [key for key in wanted if key not in journal.events]
-    converged = 0
+    left = Counter(atom for atom, _ in missing)
+    converged, atoms = 0, len({atom for atom, _ in wanted})
     with Progress("searches", len(wanted), done=len(wanted) - len(missing)) as progress:
 
         def record(event: Event) -> None:
             nonlocal converged
             journal.add(event)
             converged += event.status == Status.CONVERGED
+            left[event.atom] -= 1
+            if not left[event.atom]:
+                del left[event.atom]
             done = 1 + progress.done_now
             progress.advance(
-                converged=f"{converged / done:.0%}", rate=f"{progress.rate(done):.2f}/s"
+                atoms=f"{atoms - len(left)}/{atoms}",
+                converged=f"{converged / done:.0%}",
+                rate=f"{progress.rate(done):.2f}/s",
             )
 
         pool.run(runner, missing, record=record, stop=budget.exhausted, communicator=communicator)

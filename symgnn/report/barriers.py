@@ -77,6 +77,7 @@ def _confirmation(events: Sequence[Events]) -> list[str]:
         for name in (fields.BARRIER, *keys, fields.FULL_EVALUATIONS)
     )
     asked = calls > 0
+    spent = sum(int(one.columns[fields.FULL_EVALUATIONS].sum()) for one in events)
     if not asked.any():
         return ["The saddles were not confirmed on the full periodic system."]
     change = 1000 * (barrier - before)[asked]
@@ -92,7 +93,8 @@ def _confirmation(events: Sequence[Events]) -> list[str]:
     lost = sum(ended(one, "not_confirmed") for one in events)
     return [
         "Saddles are searched with the atoms far from the target frozen, and found again with all "
-        f"atoms free, in {calls[asked].mean():.0f} further force evaluations in the mean: "
+        f"atoms free, in {spent / asked.sum():.0f} further force evaluations a saddle, with those "
+        "of saddles that were not: "
         f"{count(int(asked.sum()), 'saddle')} confirmed to its force tolerance and with a "
         f"negative lowest eigenvalue, {lost:,} not. All barriers here are those of the full "
         f"periodic system. The frozen surroundings had changed them by "
@@ -107,8 +109,9 @@ def _index_and_sides(events: Sequence[Events]) -> str:
     keys = fields.SECOND_CURVATURE, fields.CONNECTED, fields.CHECK_EVALUATIONS
     if not all(key in one.columns for one in events for key in keys):
         return ""
-    second, connected, calls = (
-        np.concatenate([one.columns[name][found(one)] for one in events]) for name in keys
+    second, connected, calls, final = (
+        np.concatenate([one.columns[name][found(one)] for one in events])
+        for name in (*keys, fields.FINAL_ENERGY)
     )
     asked = np.isfinite(second)
     if not asked.any():
@@ -119,7 +122,17 @@ def _index_and_sides(events: Sequence[Events]) -> str:
         f"further force evaluations: {share(int(single.sum()), len(single))} of "
         "the saddles have no second negative one that was found, and "
         f"{share(int((connected[asked] == 1).sum()), int(asked.sum()))} have the glass as one of "
-        "their two minima."
+        f"their two minima, both below the saddle.{_lost_sides(int(np.isnan(final[asked]).sum()))}"
+    )
+
+
+def _lost_sides(number: int) -> str:
+    """Of how many saddles the final minimum is not known."""
+    if not number:
+        return ""
+    return (
+        f" The final minimum of {count(number, 'saddle')} is not known: on the way down an atom "
+        "went too far for the forces, or the relaxation did not end."
     )
 
 

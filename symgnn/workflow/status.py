@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from symgnn.errors import InputError
+from symgnn.progress import last_progress
 from symgnn.workflow import ledger, locks, plan
 
 STATES = ("done", "running", "begun", "to do")
@@ -58,14 +59,25 @@ def expected_files(config: Mapping) -> list[tuple[str, str]]:
 
 def list_items(config: Mapping, results: Path) -> list[Item]:
     """The state of every file of a configuration."""
-    return [_item(stage, results / name) for stage, name in expected_files(config)]
+    return [
+        _item(stage, results / name, _progress(results / "logs", Path(name)))
+        for stage, name in expected_files(config)
+    ]
 
 
-def _item(stage: str, path: Path) -> Item:
+def _progress(logs: Path, name: Path) -> str:
+    """How far the job that makes a file says it is; its log is named after the file or folder."""
+    for log in (logs / name.with_suffix(".log"), logs / f"{name.parent}.log"):
+        if found := last_progress(log):
+            return f"  {found}"
+    return ""
+
+
+def _item(stage: str, path: Path, progress: str) -> Item:
     holder = locks.read_lock(f"{path}.lock")
     if holder and not locks.is_dead_here(holder):
         job = f", Slurm job {holder['slurm_job']}" if holder.get("slurm_job") else ""
-        return Item(stage, path, "running", f"{holder['user']}@{holder['host']}{job}")
+        return Item(stage, path, "running", f"{holder['user']}@{holder['host']}{job}{progress}")
     if path.is_file():
         return Item(stage, path, "done", _size(path))
     traces = sorted(path.parent.glob(f"{path.name}.*")) + sorted(path.parent.glob(f"{path.stem}.*"))
@@ -73,7 +85,7 @@ def _item(stage: str, path: Path) -> Item:
     if stage == "models":
         traces = sorted(path.parent.glob("resume.pt"))
     if traces:
-        return Item(stage, path, "begun", ", ".join(trace.name for trace in traces))
+        return Item(stage, path, "begun", ", ".join(trace.name for trace in traces) + progress)
     return Item(stage, path, "to do")
 
 

@@ -233,7 +233,7 @@ def test_a_side_that_is_lost_leaves_the_other_one() -> None:
     artn = Artn(PROTOCOL, size=2, capacity=1)
     saddle, mode = torch.tensor([[np.pi, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]])
     artn.admit_sides(0, torch.zeros(1, 3).double(), saddle.double(), mode.double())
-    artn.admit_minimum(1, torch.tensor([[4.0, 0.0, 0.0]]).double())
+    artn.admit_minimum(1, torch.zeros(1, 3).double(), torch.tensor([[4.0, 0.0, 0.0]]).double())
     follow(artn, 0.0, torn)
     assert (artn.phase == Phase.IDLE).all()
     assert torch.isnan(artn.ahead_energy).all()
@@ -261,6 +261,28 @@ def test_a_soft_saddle_is_left_by_a_longer_step() -> None:
     follow(artn, 0.0, scaled)
     np.testing.assert_allclose(artn.ahead[0, 0], 2 * np.pi, atol=0.6)
     np.testing.assert_allclose(artn.behind[0, 0], 0.0, atol=0.6)
+
+
+def test_a_side_does_not_end_on_the_slope_of_a_soft_saddle() -> None:
+    """Where the first steps take away the forces across, those along are a minimum's."""
+    soft, stiff = 0.01, 2.0
+
+    def valley(position: np.ndarray) -> tuple[float, np.ndarray]:
+        x, y, z = position
+        energy = soft * (1 - np.cos(x)) + 0.5 * stiff * (y**2 + z**2)
+        return energy, -np.array([soft * np.sin(x), stiff * y, stiff * z])
+
+    protocol = replace(PROTOCOL, minimum_tolerance=0.005)
+    slope = abs(valley(np.array([np.pi - protocol.departure, 0.0, 0.0]))[1][0])
+    assert protocol.beside_tolerance < slope < protocol.minimum_tolerance
+    artn = Artn(protocol, size=1, capacity=1)
+    saddle, mode = torch.tensor([[np.pi, 0.02, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+    artn.admit_sides(0, torch.zeros(1, 3).double(), saddle.double(), mode.double())
+    follow(artn, 0.0, valley)
+    for side, place in ((artn.ahead, 2 * np.pi), (artn.behind, 0.0)):
+        assert abs(side[0, 0] - np.pi) > protocol.beside
+        assert valley(side[0].numpy())[0] < 2 * soft - 4e-4
+        assert abs(side[0, 0] - place) < np.pi
 
 
 def test_a_minimum_that_is_not_reached_has_no_energy() -> None:
@@ -301,11 +323,35 @@ def test_a_saddle_between_two_other_minima_is_not_connected() -> None:
 
 def test_a_minimum_is_relaxed_from_where_it_is_about() -> None:
     artn = Artn(PROTOCOL, size=1, capacity=1)
-    artn.admit_minimum(0, torch.tensor([[5.5, 0.3, 0.1]]).double())
+    guess = torch.tensor([[5.5, 0.3, 0.1]]).double()
+    artn.admit_minimum(0, torch.zeros(1, 3).double(), guess)
     follow(artn, 0.0)
     assert artn.status[0] == Status.CONVERGED
     np.testing.assert_allclose(artn.ahead[0], [2 * np.pi, 0, 0], atol=1e-3)
     assert artn.ahead_energy[0] == pytest.approx(0.0, abs=1e-7)
+
+
+@pytest.mark.parametrize("given", ["saddle", "guess"])
+def test_a_soft_way_to_the_start_is_gone_to_its_end(given: str) -> None:
+    """A side may stop before the start, where forces are small, only if it is known to be it."""
+    soft, tolerance = 0.02, 0.005
+
+    def well(position: np.ndarray) -> tuple[float, np.ndarray]:
+        x, y, z = position
+        energy = soft * (1 - np.cos(x)) + 0.5 * (y**2 + z**2)
+        return energy, -np.array([soft * np.sin(x), y, z])
+
+    assert soft * np.sin(0.2) < tolerance  # would pass for a minimum, 0.2 Å from the start
+    protocol = replace(PROTOCOL, minimum_tolerance=tolerance)
+    artn, start = Artn(protocol, size=1, capacity=1), torch.zeros(1, 3).double()
+    if given == "saddle":
+        saddle, mode = torch.tensor([[np.pi, 0.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+        artn.admit_sides(0, start, saddle.double(), mode.double())
+    else:
+        artn.admit_minimum(0, start, torch.tensor([[0.2, 0.1, 0.0]]).double())
+    follow(artn, 0.0, well)
+    reached = artn.behind if given == "saddle" else artn.ahead
+    assert reached[0].norm() < protocol.same_minimum
 
 
 @pytest.mark.parametrize("balance", [0.6, 0.05])

@@ -18,7 +18,7 @@ from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches
 from symgnn.lammps_interface import LammpsForces
 
-SAME = 0.15  # Å
+SAME, BESIDE = 0.15, 0.3  # Å
 
 
 def descent(distances: tuple[float, float], energies=(0.4, 0.1)) -> Descent:
@@ -34,41 +34,41 @@ def test_a_side_at_the_start_becomes_it_and_the_other_is_relaxed(near: int, far:
     distances = np.empty(2)
     distances[near], distances[far] = 0.1, 1.3
     one = descent(tuple(distances))
-    assert one.unsettled(SAME) == far
+    assert one.unsettled(SAME, BESIDE) == far
     assert one.energies[near] == 0.0
     assert not one.ways[near].any()
     one.settled[far] = True
-    assert one.unsettled(SAME) is None
+    assert one.unsettled(SAME, BESIDE) is None
 
 
 @pytest.mark.parametrize("relaxed_to", [0.02, 0.2])
 def test_a_side_that_may_be_the_start_is_relaxed_first(relaxed_to: float) -> None:
     one = descent((1.3, 0.2))
-    assert one.unsettled(SAME) == 1
+    assert one.unsettled(SAME, BESIDE) == 1
     one.ways[1, 2, 0], one.settled[1] = relaxed_to, True
-    assert one.unsettled(SAME) == 0
+    assert one.unsettled(SAME, BESIDE) == 0
     assert one.energies.tolist() == [0.4, 0.1]  # what was relaxed is not made the start
 
 
 @pytest.mark.parametrize(("distances", "far"), [((1.3, 0.4), 0), ((0.5, 2.0), 1)])
 def test_between_two_other_minima_the_further_one_is_relaxed(distances, far: int) -> None:
     one = descent(distances)
-    assert one.unsettled(SAME) == far
+    assert one.unsettled(SAME, BESIDE) == far
     one.settled[far] = True
-    assert one.unsettled(SAME) is None
+    assert one.unsettled(SAME, BESIDE) is None
     assert one.energies.tolist() == [0.4, 0.1]
 
 
 @pytest.mark.parametrize("energies", [(np.nan, 0.1), (0.4, np.nan)])
 def test_sides_that_have_no_energy_are_left_alone(energies) -> None:
     one = descent((1.3, 0.1), energies)
-    assert one.unsettled(SAME) is None
+    assert one.unsettled(SAME, BESIDE) is None
     np.testing.assert_equal(one.energies, np.array(energies))
 
 
 def test_the_start_on_both_sides_needs_one_relaxation() -> None:
     one = descent((0.12, 0.05))
-    assert one.unsettled(SAME) == 0
+    assert one.unsettled(SAME, BESIDE) == 0
     assert one.energies.tolist() == [0.4, 0.0]
 
 

@@ -98,6 +98,54 @@ def test_a_journal_of_other_work_is_set_aside_and_comes_back(tmp_path, capsys) -
         assert sorted(journal.events) == [(7, 0), (7, 1), (7, 2)]
 
 
+def copies(folder, into) -> None:
+    """A folder as a kill would leave it now."""
+    into.mkdir()
+    for one in folder.iterdir():
+        (into / one.name).write_bytes(one.read_bytes())
+
+
+@pytest.mark.parametrize("then", [WORK, {**WORK, "seed": 2}, {**WORK, "seed": 3}])
+def test_a_kill_while_journals_are_exchanged_loses_nothing(tmp_path, monkeypatch, then) -> None:
+    """Before and after every change of a file, and within every write."""
+    first, other = tmp_path / "before", {**WORK, "seed": 2}
+    first.mkdir()
+    with Journal(first / "journal", other) as journal:
+        journal.add(event(5))
+        journal.add(event(6))
+    written(first / "journal", 3)
+    killed = []
+
+    def watch(name: str) -> None:
+        call = getattr(os, name)
+
+        def watched(*arguments):
+            killed.append(tmp_path / f"killed-{len(killed)}")
+            copies(first, killed[-1])
+            if name == "write":  # torn
+                for part in (1, len(arguments[1]) // 2, len(arguments[1]) - 1):
+                    killed.append(tmp_path / f"killed-{len(killed)}")
+                    copies(first, killed[-1])
+                    with open(killed[-1] / "journal", "ab") as stream:
+                        stream.write(arguments[1][:part])
+            return call(*arguments)
+
+        monkeypatch.setattr(os, name, watched)
+
+    with monkeypatch.context():
+        for name in ("write", "ftruncate", "replace", "unlink"):
+            watch(name)
+        Journal(first / "journal", other).close()
+        monkeypatch.undo()
+    assert len(killed) >= 7
+    for folder in killed:
+        Journal(folder / "journal", then).close()
+        with Journal(folder / "journal", WORK) as journal:
+            assert sorted(journal.events) == [(7, 0), (7, 1), (7, 2)]
+        with Journal(folder / "journal", other) as journal:
+            assert sorted(journal.events) == [(7, 5), (7, 6)]
+
+
 def test_a_damaged_first_line_loses_no_searches(tmp_path, capsys) -> None:
     path = tmp_path / "journal"
     written(path, 2)
@@ -147,7 +195,7 @@ def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch) -> None:
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(OSError, match=r"No space left on device: '.*journal'"):
             journal.add(event(1))
     journal.add(event(2))
     journal.close()

@@ -67,3 +67,20 @@ def test_a_search_that_climbs_pushes_no_more(relaxed, cu_zr, monkeypatch) -> Non
     events = list(searches.run([(atom, 0) for atom in range(8)]))
     assert (True, True) in seen
     assert sum(event.status == Status.CONVERGED for event in events) >= 7
+
+
+def test_no_more_are_under_way_than_asked_for(relaxed, cu_zr) -> None:
+    """So that ranks share few searches evenly; what is found does not change."""
+    tasks = [(atom, 0) for atom in range(5)]
+    found = []
+    for most in (None, 2):
+        engine = RegionEngine(relaxed, cu_zr, radius=5.0)
+        searches = Searches(relaxed, engine, protocol=Protocol(), seed=1, check=False)
+        under_way = []
+        between = lambda: under_way.append(len(searches.searching))  # noqa: B023, E731
+        events = searches.run(tasks, most=most, between=between)
+        found.append(sorted(events, key=lambda event: event.atom))
+        assert max(under_way) == (most or len(tasks))
+    for one, other in zip(*found, strict=True):
+        for name, value in vars(one).items():
+            np.testing.assert_array_equal(getattr(other, name), value, err_msg=name)

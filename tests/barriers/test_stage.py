@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -15,13 +16,14 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io import read
 
-from symgnn import cli, fields
+from symgnn import cli, fields, progress
 from symgnn.barriers import pool, stage
 from symgnn.barriers.events import (
     merge_events,
     read_columns,
     read_events,
 )
+from symgnn.barriers.journal import Journal
 from symgnn.barriers.protocol import Protocol
 from symgnn.barriers.stage import chosen_atoms, shard_of
 from symgnn.errors import InputError, TimeBudgetReached
@@ -139,9 +141,13 @@ def test_a_rank_sends_each_search_as_it_ends() -> None:
         def recv(self, source: int, tag: int) -> list:
             return self.tasks.pop(0)
 
+        def bcast(self, number: int) -> int:
+            return 2
+
     class Counts:
         @staticmethod
-        def run(tasks, *, stop):
+        def run(tasks, *, most, stop):
+            assert most == 2
             for task in tasks:
                 yield task
                 assert record.sent[-1] == task
@@ -149,6 +155,31 @@ def test_a_rank_sends_each_search_as_it_ends() -> None:
     record = Record()
     pool.run(Counts(), [], record=print, stop=lambda: False, communicator=record)
     assert record.sent == [None, (0, 0), (0, 1), None, None]
+
+
+def test_progress_counts_atoms_that_are_done(glass: Path, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(stage, "Progress", partial(progress.Progress, interval=0.0))
+    output = tmp_path / "events.h5"
+    assert exit_code(monkeypatch, *command(glass, output, *OPTIONS)[3:]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("searches:")]
+    log = tmp_path / "job.log"
+    log.write_text("\n".join([*lines, "and something else", ""]))
+    assert progress.last_progress(log) == lines[-1]
+    assert progress.last_progress(tmp_path / "none.log") is None
+    with Journal(Path(f"{output}.journal"), _work(output)) as journal:
+        order = [atom for atom, _ in journal.events]
+    for count, line in enumerate(lines[:-1], 1):
+        done = sum(order[:count].count(atom) == 2 for atom in set(order))
+        assert line.startswith(f"searches: {count}/6  ")
+        assert f"  atoms {done}/3  converged " in line
+    assert lines[-1].startswith("searches: 6/6  ")
+    assert lines[-1].split("left 0 s")[1] == lines[-2].split("left 0 s")[1]  # figures stay
+
+
+def _work(output: Path) -> dict:
+    """The first line of a journal, without its checksum."""
+    first = Path(f"{output}.journal").read_bytes().partition(b"\n")[0]
+    return json.loads(first.partition(b" ")[2])["work"]
 
 
 def test_shards_merge_to_the_same_bytes(glass, whole, tmp_path) -> None:
@@ -303,6 +334,31 @@ def test_an_event_becomes_three_frames(
     assert minimum.arrays["target"].argmax() == atom
     assert exit_code(monkeypatch, "barriers", str(glass), "--export", "99:0", *options) == 2
     assert "there is no such search" in capsys.readouterr().err
+
+
+def test_the_third_frame_says_what_it_is(whole: Path, glass: Path, tmp_path, monkeypatch, capsys):
+    path, output = tmp_path / "events.h5", tmp_path / "event.xyz"
+    path.write_bytes(whole.read_bytes())
+    columns = read_columns(whole)
+    row = int(np.flatnonzero(columns[fields.STATUS] == 0)[0])
+    choice = f"{columns[fields.ATOM][row]}:{columns[fields.SEARCH][row]}"
+    arguments = ("barriers", str(glass), "--events", str(path), "-o", str(output))
+    for connected, energy, names in (
+        (1, 0.25, ["minimum", "saddle point", "final minimum"]),
+        (0, 0.25, ["minimum", "saddle point", "further minimum, start not joined"]),
+        (0, np.nan, ["minimum", "saddle point"]),
+    ):
+        with h5py.File(path, "r+") as file:
+            file[fields.EVENTS][fields.CONNECTED][row] = connected
+            file[fields.EVENTS][fields.FINAL_ENERGY][row] = energy
+        assert exit_code(monkeypatch, *arguments, "--export", choice) == 0
+        frames = read(output, index=":")
+        assert [frame.info["frame"] for frame in frames] == names
+        assert ("no final minimum is known" in capsys.readouterr().err) == (len(names) == 2)
+        if len(frames) == 3:
+            assert frames[2].info["energy_above_minimum"] == energy
+    assert exit_code(monkeypatch, *arguments) == 2
+    assert "events: are for --export" in capsys.readouterr().err
 
 
 def test_a_rank_that_runs_out_of_time_first_ends_the_work(relaxed, cu_zr, tmp_path, monkeypatch):

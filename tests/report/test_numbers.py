@@ -140,6 +140,26 @@ def test_a_saddle_below_its_start_counts_apart(study, tmp_path):
     assert "converged not above the start 1 (" in caption
 
 
+def test_confirmations_that_failed_cost_too(study, tmp_path):
+    path = tmp_path / "events.h5"
+    shutil.copy(study.inputs.events[0], path)
+    with h5py.File(path, "a") as file:
+        events = file["events"]
+        reached = np.flatnonzero(events["status"][()] == Status.CONVERGED)
+        events["full_evaluations"][...] = 0
+        events["full_evaluations"][reached] = 100
+        events["status"][reached[0]] = int(Status.NOT_CONFIRMED)
+        events["full_evaluations"][reached[0]] = 2000
+        events["second_curvature"][...] = 0.1
+        events["final_energy"][reached] = 0.1
+        events["final_energy"][reached[1:3]] = np.nan
+    sections, _ = assemble(replace(Inputs(), events=[path], glasses=study.inputs.glasses))
+    text = " ".join(map(str, next(one for one in sections if one.name == "barriers").blocks))
+    calls = 100 + 2000 / (len(reached) - 1)
+    assert f"in {calls:.0f} further force evaluations a saddle" in text
+    assert "The final minimum of 2 saddles is not known" in text
+
+
 def test_histograms_hold_every_barrier_and_every_search(page, columns):
     cost = np.concatenate([one["force_evaluations"] for one in columns])
     shown = sum(np.asarray(trace["y"]).sum() for trace in page.traces("cost"))
