@@ -15,7 +15,7 @@ from symgnn.graphs.graph import Graph, glass_graph
 from symgnn.graphs.kinship import Kinship, groups, kinships
 from symgnn.graphs.labels import Labels, read_labels
 from symgnn.graphs.published import paper_split, published_files, read_published
-from symgnn.graphs.splits import automatic_split, named_split
+from symgnn.graphs.splits import automatic_split, choose_split, named_split
 from symgnn.potentials import find_potential
 from symgnn.progress import Progress
 from symgnn.provenance import provenance
@@ -36,7 +36,7 @@ def build_graphs(
     output: Path,
     inputs: Sequence[str] = (),
     potential: str = "",
-) -> None:
+) -> list[str]:
     """Read glasses and events, match them, choose the split and write the graphs.
 
     Args:
@@ -51,6 +51,9 @@ def build_graphs(
         inputs: per-atom inputs of models to add, see `Describer`.
         potential: name or file; what the inputs are computed with.
 
+    Returns:
+        A line for each two glasses that are no independent ones and that the patterns part.
+
     Raises:
         InputError: events of another structure, a glass without events, a name twice.
     """
@@ -60,17 +63,7 @@ def build_graphs(
     labels = _match(
         structures, [read_labels(path, label=label, min_converged=min_converged) for path in events]
     )
-    names = list(structures)
-    if any(patterns.values()):
-        split = named_split(names, patterns)
-    else:
-        infos = [atoms.info for atoms in structures.values()]
-        split = automatic_split(
-            names,
-            strata=[(info.get("composition"), info.get("cooling_rate")) for info in infos],
-            groups=[str(info.get("group", name)) for name, info in zip(names, infos, strict=True)],
-            seed=seed,
-        )
+    split, crossing = choose_split(structures, patterns, seed)
     protocol = provenance(cutoff=cutoff, label=label, min_converged=min_converged, split_seed=seed)
     describer = Describer(inputs, potential, structures.values())
     write_graphs(
@@ -81,6 +74,7 @@ def build_graphs(
         **describer.attributes,
         **protocol,
     )
+    return crossing
 
 
 class Describer:
@@ -131,7 +125,7 @@ def _read_structures(paths: Sequence[Path]) -> dict[str, Atoms]:
         structures[path.stem] = read_structure(path)
     if not structures:
         raise InputError("graphs: no glass was given")
-    return structures
+    return dict(sorted(structures.items()))
 
 
 def _match(structures: dict[str, Atoms], labels: Sequence[Labels]) -> dict[str, Labels]:
@@ -163,8 +157,8 @@ def _graphs(
     describer: Describer,
 ) -> Iterator[Graph]:
     with Progress("graphs", len(structures)) as progress:
-        for name in sorted(structures):
-            atoms, found = structures[name], labels[name]
+        for name, atoms in structures.items():
+            found = labels[name]
             graph = glass_graph(name, atoms, cutoff=cutoff, barrier=found.barrier)
             graph.split = split[name]
             graph.atom_fields = found.atom_fields
@@ -214,16 +208,19 @@ def import_published(
     if split == "paper" and (validation or test):
         raise InputError("--split: paper: --validation and --test need --split grouped")
     graphs = [read_published(path, cutoff=cutoff) for path in published_files(folder)]
-    found = kinships(graphs)
-    group = groups(graphs, found)
+    structures = {
+        graph.name: Atoms(graph.species, graph.position, cell=graph.cell, pbc=True)
+        for graph in graphs
+    }
+    found = kinships(structures)
+    group = groups({name: name for name in structures}, found)
     for graph in graphs:
-        graph.attributes["group"] = group[graph.name]
+        graph.attributes[fields.GROUP] = group[graph.name]
     if split == "paper":
         parts = {graph.name: paper_split(graph.name) for graph in graphs}
     else:
         parts = _grouped_split(group, validation, test, seed)
-    structures = [Atoms(graph.species) for graph in graphs]
-    describer = Describer(inputs, potential, structures)
+    describer = Describer(inputs, potential, structures.values())
     for graph in graphs:
         graph.split = parts[graph.name]
     if describer.attributes:

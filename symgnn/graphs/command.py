@@ -39,7 +39,10 @@ def graphs(
     Atoms are nodes and pairs closer than the cutoff are edges, in both directions. A glass and
     its events are matched by the hash of the structure, so the order of the files is free.
     Whole glasses go to train, validation or test; without --train, --validation and --test the
-    choice is automatic, in the proportions 6:1:2 and even over the cooling rates.
+    choice is automatic, in the proportions 6:1:2 and even over the cooling rates. Glasses that are
+    not independent count as one: copies up to a strain and small displacements, the snapshots of
+    a sheared glass, and those with the same `group` in their files (key of extended XYZ). The
+    automatic choice keeps them together; where a named one parts them, a warning says so.
 
     Example: `symgnn graphs g1.xyz g2.xyz --events e1.h5 e2.h5 --cutoff 5 -o graphs.h5`
     """
@@ -48,7 +51,7 @@ def graphs(
 
     use_threads(threads)
     glasses = [path for path in files if path.suffix != ".h5"]
-    build_graphs(
+    crossing = build_graphs(
         glasses,
         [*events, *(path for path in files if path.suffix == ".h5")],
         cutoff=cutoff,
@@ -60,6 +63,8 @@ def graphs(
         inputs=inputs,
         potential=potential,
     )
+    for line in crossing:
+        typer.echo(f"{output}: warning: {line}", err=True)
 
 
 def import_published(

@@ -1,15 +1,21 @@
 """Glasses that are copies of each other: they must not be on both sides of a split."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from ase import Atoms
 
-from symgnn.graphs.graph import Graph
+from symgnn import fields
+from symgnn.structures import structure_hash
 
-COPY = 1.0  # Å; atoms of glasses that were quenched by themselves are tens of Å apart
+# Å; atoms of glasses that were quenched by themselves are half a box apart, and at least 5 Å where
+# the melts began alike and were short. Sheared glasses (500 atoms) reach 0.7 Å at a strain of 0.2.
+COPY = 1.0
 SAME_CELL = 1e-3  # relative difference of cells that still count as equal
+SAMPLE = 200  # atoms that show first whether a pair is worth a look at all of them
 
 
 @dataclass(frozen=True)
@@ -36,26 +42,103 @@ class Kinship:
         )
 
 
-def kinships(graphs: Sequence[Graph]) -> list[Kinship]:
-    """All pairs of copies among some glasses; atoms are compared in the order of the files."""
+def kinships(structures: Mapping[str, Atoms]) -> list[Kinship]:
+    """All pairs of copies among some glasses; atoms are compared in the order of the files.
+
+    Glasses of other atoms, or of the same in another order, are never compared. Of two that are
+    compared and are no copies, `SAMPLE` atoms are looked at.
+    """
+    alike = defaultdict(list)
+    for name, atoms in structures.items():
+        alike[atoms.numbers.tobytes()].append(name)
     found = []
-    for a, b in combinations(graphs, 2):
-        if not np.array_equal(a.species, b.species):
-            continue
-        difference = b.position @ np.linalg.inv(b.cell) - a.position @ np.linalg.inv(a.cell)
-        difference -= np.median(difference - difference.round(), axis=0)
-        moved = (difference - difference.round()) @ a.cell
-        displacement = float(np.median(np.linalg.norm(moved, axis=1)))
-        if displacement < COPY:
-            strained = not np.allclose(a.cell, b.cell, rtol=0, atol=SAME_CELL * a.cell.max())
-            found.append(Kinship(a.name, b.name, strained, displacement))
+    for names in alike.values():
+        for first, second in combinations(names, 2):
+            a, b = structures[first], structures[second]
+            if displacement(a, b, every=max(1, len(a) // SAMPLE))[0] > 2 * COPY:
+                continue
+            moved, cell = displacement(a, b)
+            if moved < COPY:
+                size = a.cell.array.max()
+                strained = not np.allclose(a.cell.array, cell, rtol=0, atol=SAME_CELL * size)
+                found.append(Kinship(first, second, strained, moved))
     return found
 
 
-def groups(graphs: Sequence[Graph], found: Sequence[Kinship]) -> dict[str, str]:
-    """The group of each glass: the name of the first glass that it is a copy of, or its own."""
-    group = {graph.name: graph.name for graph in graphs}
+def displacement(a: Atoms, b: Atoms, every: int = 1) -> tuple[float, np.ndarray]:
+    """Median displacement from one structure to the other, drift and strain taken out.
+
+    A lattice has many cells, and LAMMPS changes to another one where a box tilts far: besides the
+    cell of b, its lattice vectors that are nearest to the cell of a are tried.
+
+    Args:
+        a, b: of the same atoms in the same order.
+        every: 1 for all atoms, n for one in n.
+
+    Returns:
+        The smaller median, Å, and the cell of b that it belongs to, (3, 3), Å.
+    """
+    cells = [b.cell.array]
+    change = (b.cell.array @ np.linalg.inv(a.cell.array)).round()
+    if round(abs(np.linalg.det(change))) == 1 and (change != np.eye(3)).any():
+        cells.append(np.linalg.inv(change).round() @ b.cell.array)
+    start = a.positions[::every] @ np.linalg.inv(a.cell.array)
+    medians = []
+    for cell in cells:
+        moved = b.positions[::every] @ np.linalg.inv(cell) - start
+        # the drift is a mean on the circle: half a cell to the left is half a cell to the right
+        moved -= np.angle(np.exp(2j * np.pi * moved).mean(axis=0)) / (2 * np.pi)
+        moved -= moved.round()
+        moved -= np.median(moved, axis=0)
+        moved -= moved.round()
+        medians.append(float(np.median(np.linalg.norm(moved @ a.cell.array, axis=1))))
+    best = int(np.argmin(medians))
+    return medians[best], cells[best]
+
+
+def stated_groups(structures: Mapping[str, Atoms]) -> dict[str, str]:
+    """The group of each glass by its `atoms.info["group"]`, its own name without one.
+
+    The hash of a structure is a group too: the snapshots of a sheared glass have that of the glass.
+    """
+    name_of = {structure_hash(atoms): name for name, atoms in structures.items()}
+    stated = {name: str(atoms.info.get(fields.GROUP, name)) for name, atoms in structures.items()}
+    return {name: stated.get(name_of.get(group), group) for name, group in stated.items()}
+
+
+def groups(stated: Mapping[str, str], found: Sequence[Kinship]) -> dict[str, str]:
+    """The group of each glass: the stated one, joined with those of its copies.
+
+    Args:
+        stated: group of each glass by its name.
+        found: kinships; the group of the first glass takes up that of the second.
+    """
+    group = dict(stated)
     for kinship in found:
         old, new = group[kinship.second], group[kinship.first]
-        group = {name: new if current == old else current for name, current in group.items()}
+        if old != new:
+            group = {name: new if current == old else current for name, current in group.items()}
     return group
+
+
+def crossings(
+    split: Mapping[str, str], group: Mapping[str, str], found: Sequence[Kinship]
+) -> list[str]:
+    """A line for each two glasses of a group that are in different parts of a split.
+
+    Args:
+        split: train, validation or test of each glass by its name.
+        group: from `groups`.
+        found: from `kinships`.
+    """
+    line = {frozenset((kinship.first, kinship.second)): str(kinship) for kinship in found}
+    members = defaultdict(list)
+    for name in split:
+        members[group[name]].append(name)
+    return [
+        f"{line.get(frozenset((a, b)), f'{b} is of the group of {a}')}: "
+        f"{a} is in {split[a]}, {b} in {split[b]}"
+        for names in members.values()
+        for a, b in combinations(names, 2)
+        if split[a] != split[b]
+    ]

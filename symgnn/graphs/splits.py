@@ -1,16 +1,41 @@
 """Which glasses train, which choose the epoch, which test: by glass and never by atom."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import numpy as np
+from ase import Atoms
 
 from symgnn.errors import InputError
+from symgnn.graphs.kinship import crossings, groups, kinships, stated_groups
 
 # The paper's proportions: six glasses train, one validates, two test.
 VALIDATION_SHARE = 1 / 9
 TEST_SHARE = 2 / 9
+
+
+def choose_split(
+    structures: Mapping[str, Atoms], patterns: dict[str, Sequence[str]], seed: int
+) -> tuple[dict[str, str], list[str]]:
+    """The split of some glasses: as named, or automatic, with copies of each other together.
+
+    Args:
+        structures: glasses by their names, in the order of these.
+        patterns: as in `named_split`; all empty for automatic.
+        seed: of the automatic split.
+
+    Returns:
+        The split of each name, and a line for each two glasses of a group that the patterns part.
+    """
+    found = kinships(structures)
+    group = groups(stated_groups(structures), found)
+    if any(patterns.values()):
+        split = named_split(list(structures), patterns)
+        return split, crossings({name: split[name] for name in structures}, group, found)
+    infos = [atoms.info for atoms in structures.values()]
+    strata = [(info.get("composition"), info.get("cooling_rate")) for info in infos]
+    return automatic_split(list(group), strata=strata, groups=list(group.values()), seed=seed), []
 
 
 def automatic_split(

@@ -8,7 +8,7 @@ from ase import Atoms
 
 from symgnn import fields
 from symgnn.files import create_hdf5, open_hdf5
-from symgnn.structures import write_structure
+from symgnn.structures import structure_hash, write_structure
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,11 @@ def write_shear(
 
 
 def snapshot_structure(glass: Atoms, positions: np.ndarray, cell: np.ndarray, **info) -> Atoms:
-    """A sheared structure with `info` and the origin of its glass."""
-    kept = (fields.COMPOSITION, fields.COOLING_RATE, fields.SEED)
+    """A sheared structure with `info`, the origin of its glass, and the glass as its `group`."""
+    kept = (fields.COMPOSITION, fields.COOLING_RATE, fields.SEED, fields.GROUP)
     atoms = Atoms(glass.numbers, positions, cell=cell, pbc=True)
     atoms.wrap()
+    atoms.info |= {fields.GROUP: structure_hash(glass)}
     atoms.info |= {key: glass.info[key] for key in kept if key in glass.info} | info
     return atoms
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from symgnn.cli import app
 from symgnn.graphs.dataset import read_graphs
+from symgnn.graphs.kinship import kinships, stated_groups
 from symgnn.structures import read_structure, write_structure
 
 
@@ -43,6 +44,14 @@ def test_energy_in_the_file_is_that_of_an_independent_code(snapshots, potential)
     assert atoms.get_potential_energy() / 54 == pytest.approx(
         atoms.info["energy_per_atom"], abs=1e-6
     )
+
+
+def test_snapshots_are_recognised_as_their_glass(snapshots):
+    """By their atoms, in whichever cell, and by what their files say, however far these move."""
+    files = [snapshots.parent / "glass.xyz", *sorted(snapshots.glob("*.xyz"))]
+    structures = {file.stem: read_structure(file) for file in files}
+    assert len(kinships(structures)) == 5 * 4 / 2
+    assert set(stated_groups(structures).values()) == {"glass"}
 
 
 def test_barriers_graphs_and_predictions_of_a_tilted_cell(snapshots, potential, tmp_path):

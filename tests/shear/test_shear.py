@@ -23,8 +23,8 @@ from symgnn.shear.plasticity import (
     yield_point,
 )
 from symgnn.shear.quasistatic import shear
-from symgnn.shear.storage import read_shear, snapshot_folder
-from symgnn.structures import read_structure, write_structure
+from symgnn.shear.storage import read_shear, snapshot_folder, snapshot_structure
+from symgnn.structures import read_structure, structure_hash, write_structure
 
 
 def crystal(disorder=0.0):
@@ -141,6 +141,15 @@ def test_command_writes_curve_and_structures(potential, tmp_path):
         "shear.h5",
         "shear.snapshots",
     ]
+
+
+def test_a_sheared_snapshot_keeps_the_group_of_the_first_glass():
+    glass = crystal(0.1)
+    first = snapshot_structure(glass, glass.positions, glass.cell.array)
+    second = snapshot_structure(first, 1.01 * glass.positions, 1.01 * glass.cell.array)
+    assert first.info["group"] == second.info["group"] == structure_hash(glass)
+    glass.info["group"] = "mine"
+    assert snapshot_structure(glass, glass.positions, glass.cell.array).info["group"] == "mine"
 
 
 @pytest.mark.parametrize(
