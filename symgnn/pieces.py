@@ -1,6 +1,14 @@
 """A large structure in pieces that are compact in space."""
 
+from collections.abc import Callable
+
 import numpy as np
+
+Done = Callable[[float], None]  # is told of how many more atoms the work is done
+
+
+def unwatched(atoms: float) -> None:
+    """For work whose progress nobody wants to see."""
 
 
 def divide(positions: np.ndarray, cell: np.ndarray, most: int) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ from symgnn.descriptors.averages import average_around
 from symgnn.descriptors.invariants_kernel import densities_and_spectra
 from symgnn.descriptors.potential import mechanics_of, species_of, splines, stress_invariants
 from symgnn.neighbors import linked_cells, most_near
+from symgnn.pieces import Done, unwatched
 from symgnn.potentials import Potential
 
 CUTOFF = 8.0  # Å
@@ -33,7 +34,12 @@ def size(elements: int, *, by_element: bool = False) -> int:
 
 
 def features(
-    atoms: Atoms, potential: Potential, elements: Sequence[int], *, by_element: bool = False
+    atoms: Atoms,
+    potential: Potential,
+    elements: Sequence[int],
+    done: Done = unwatched,
+    *,
+    by_element: bool = False,
 ) -> np.ndarray:
     """Invariants of every atom, (atoms, size(len(elements))) float32.
 
@@ -45,6 +51,7 @@ def features(
         atoms: a periodic structure.
         potential: an EAM potential, for energy and stress.
         elements: atomic numbers, in the order of the columns.
+        done: called with the number of atoms at the end.
         by_element: whether the means are taken over each element by itself.
     """
     kind = np.argmax(atoms.numbers[:, None] == np.asarray(elements), axis=1)
@@ -63,6 +70,7 @@ def features(
     means = np.empty((len(atoms), width), dtype=np.float32)
     split, radii = np.full(len(AVERAGED_TO), by_element), np.array(AVERAGED_TO)
     average_around(places, kind, own, radii, split, len(elements), most, means)
+    done(len(atoms))
     which = atoms.numbers[:, None] == np.asarray(elements)
     return np.hstack([own.astype(np.float32), means, which.astype(np.float32)])
 

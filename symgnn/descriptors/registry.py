@@ -7,6 +7,7 @@ from ase import Atoms
 
 from symgnn.descriptors import invariants, invariants_by_element, response
 from symgnn.errors import InputError
+from symgnn.pieces import Done, unwatched
 from symgnn.potentials import Potential
 
 DESCRIPTORS = {
@@ -16,7 +17,13 @@ DESCRIPTORS = {
 }
 
 
-def describe(name: str, atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.ndarray:
+def describe(
+    name: str,
+    atoms: Atoms,
+    potential: Potential,
+    elements: Sequence[int],
+    done: Done = unwatched,
+) -> np.ndarray:
     """Per-atom inputs of a structure, (atoms, inputs) float32.
 
     Args:
@@ -24,6 +31,7 @@ def describe(name: str, atoms: Atoms, potential: Potential, elements: Sequence[i
         atoms: a periodic structure.
         potential: what the energies are computed with.
         elements: atomic numbers that the columns are ordered by.
+        done: called after each part of the work; adds up to all atoms.
 
     Raises:
         InputError: unknown name, or the potential does not fit.
@@ -32,7 +40,7 @@ def describe(name: str, atoms: Atoms, potential: Potential, elements: Sequence[i
     unknown = sorted(set(atoms.numbers.tolist()) - set(elements))
     if unknown:
         raise InputError(f"--inputs: atomic numbers {unknown} are not among {list(elements)}")
-    return DESCRIPTORS[name].features(atoms, potential, elements)
+    return DESCRIPTORS[name].features(atoms, potential, elements, done)
 
 
 def input_size(name: str, elements: int) -> int:

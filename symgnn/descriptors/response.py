@@ -35,7 +35,7 @@ from symgnn.descriptors.potential import (
 )
 from symgnn.descriptors.response_kernel import push_softly
 from symgnn.neighbors import linked_cells, mark_near, most_near
-from symgnn.pieces import divide
+from symgnn.pieces import Done, divide, unwatched
 from symgnn.potentials import Potential
 
 RADIUS = 5.0  # Å, of the region: some 33 atoms
@@ -84,6 +84,7 @@ def response_of(
     relaxations: int = RELAXATIONS,
     most_atoms: int = MOST_ATOMS,
     known: Mechanics | None = None,
+    done: Done = unwatched,
 ) -> Response:
     """Push every atom's surroundings, piece by piece: the Hessian takes some 13 kB an atom.
 
@@ -100,6 +101,7 @@ def response_of(
             Newton step. The last call's energy counts.
         most_atoms: that are done at once, which bounds the memory and changes no number.
         known: the structure's own densities and forces, from `mechanics_of`, where at hand.
+        done: called after each piece with the number of its atoms.
 
     Raises:
         ValueError: directions or relaxations out of range.
@@ -137,6 +139,7 @@ def response_of(
                 path,
             )
         del blocks  # before there are the next ones
+        done(len(piece))
     return Response(
         compliance=soft[:, :3],
         stiffness=soft[:, 3:6],
@@ -172,7 +175,9 @@ def size(elements: int) -> int:
     return len(names()) * (1 + sum(elements if split else 1 for _, split in AVERAGED_TO))
 
 
-def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.ndarray:
+def features(
+    atoms: Atoms, potential: Potential, elements: Sequence[int], done: Done = unwatched
+) -> np.ndarray:
     """Per-atom inputs of a model, (atoms, size(len(elements))) float32.
 
     An atom's own come first, see `names`; their means around the atom follow, see `AVERAGED_TO`:
@@ -182,13 +187,14 @@ def features(atoms: Atoms, potential: Potential, elements: Sequence[int]) -> np.
         atoms: a periodic structure, at a minimum of the energy.
         potential: an EAM potential.
         elements: atomic numbers, in the order of the columns.
+        done: see `response_of`.
 
     Raises:
         InputError: an element that the potential does not have, or not an EAM potential.
     """
     table, species = splines(potential), species_of(atoms, potential)
     found = mechanics_of(atoms, species, table)
-    answer = response_of(atoms, potential, known=found)
+    answer = response_of(atoms, potential, known=found, done=done)
     energy = np.log(np.clip(answer.energy[..., KEPT], *ENERGY_RANGE))
     force = np.clip(answer.force[..., KEPT], *FORCE_RANGE)
     ways = (len(atoms), 2 * DIRECTIONS, energy.shape[-1])

@@ -26,6 +26,17 @@ MODELS = {
     "equivariant": ("equivariant", "TensorProductNetwork"),
 }
 
+# The options that `symgnn train` offers. Models have others, for those who build them in Python.
+OFFERED = (
+    "width",
+    "dropout",
+    "distribution",
+    "aggregation",
+    "gaussians",
+    "samples",
+    "evaluation_samples",
+)
+
 
 def model_class(name: str) -> type[nn.Module]:
     """The class of a model.
@@ -85,12 +96,17 @@ def build_model(name: str, *, elements: Sequence[int], **options: object) -> nn.
         InputError: unknown model, an option that it does not have, or a value out of range.
     """
     found = model_class(name)
-    known = [key for key in inspect.signature(found).parameters if key != "elements"]
+    known = inspect.signature(found).parameters.keys() - {"elements"}
     for key in options:
         if key not in known:
-            has = f"has only {', '.join(known)}" if known else "has no options"
-            raise InputError(f"--{key.replace('_', '-')}: {name} {has}")
+            offered = ", ".join(_as_typed(one) for one in OFFERED if one in known)
+            has = f"has only {offered}" if offered else "has no options"
+            raise InputError(f"{_as_typed(key)}: {name} {has}")
     try:
         return found(list(elements), **options)
     except ValueError as error:
         raise InputError(f"model {name}: {error}") from None
+
+
+def _as_typed(option: str) -> str:
+    return f"--{option.replace('_', '-')}"

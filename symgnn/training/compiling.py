@@ -25,15 +25,11 @@ def compiled(model: nn.Module, device: str) -> nn.Module:
     Args:
         model: on the device.
         device: `cpu` or `cuda`.
-
-    Raises:
-        InputError: this machine cannot compile.
     """
     reason = _reason_against(model, device)
     if reason:
         print(f"--compile: left out: {reason}")
         return model
-    _try_out(device)
     return torch.compile(model, dynamic=True, **COMPILER)
 
 
@@ -46,8 +42,18 @@ def _reason_against(model: nn.Module, device: str) -> str:
     return ""
 
 
-def _try_out(device: str) -> None:
-    """Compile one line, in order to fail before a training and not in it."""
+def check_compiler(model: nn.Module, device: str) -> None:
+    """Compile one line, where a model will be compiled: to fail before a training and not in it.
+
+    Args:
+        model: on the device.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        InputError: this machine cannot compile.
+    """
+    if _reason_against(model, device):
+        return
     unlike_any = time.time_ns() % 1_000_003  # what torch has in its cache needs no compiler
 
     def line(x: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,8 @@ gradient of these atoms' errors. In training, what is a mean over all atoms of a
 running statistics) sees the halo as well.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 
 from symgnn.models.blocks import works_in_blocks
 from symgnn.models.reach import reach
-from symgnn.pieces import divide
+from symgnn.pieces import Done, divide, unwatched
 from symgnn.training.batches import Batch
 
 # Models whose layers have no blocks predict larger structures in pieces, each with its halo, so
@@ -76,7 +78,13 @@ def piece_of(whole: Batch, own: np.ndarray, depth: int) -> Piece:
 
 
 @torch.no_grad()
-def predict_all(model: nn.Module, whole: Batch, positions: np.ndarray, cell: np.ndarray) -> Tensor:
+def predict_all(
+    model: nn.Module,
+    whole: Batch,
+    positions: np.ndarray,
+    cell: np.ndarray,
+    done: Done = unwatched,
+) -> Tensor:
     """What a model in evaluation mode says of the atoms of a structure of any size, (atoms,).
 
     A structure that is too large for a model whose layers have no blocks is done in pieces.
@@ -86,13 +94,44 @@ def predict_all(model: nn.Module, whole: Batch, positions: np.ndarray, cell: np.
         whole: the structure.
         positions: (atoms, 3), Å.
         cell: (3, 3), Å.
+        done: called after each part of the work; adds up to all atoms.
     """
-    if len(whole.species) <= AT_ONCE or works_in_blocks(model):
-        return whole.through(model)
+    if works_in_blocks(model):
+        with _watched(model, done):
+            return whole.through(model)
+    if len(whole.species) <= AT_ONCE:
+        found = whole.through(model)
+        done(len(found))
+        return found
     depth = max(reach(model), 1)  # an atom's own edges at least
     whole = replace(whole, target=torch.zeros_like(whole.target))  # every atom is of interest
     found = torch.empty(len(whole.species), device=whole.species.device)
     for own in divide(positions, cell, PIECE):
         piece = piece_of(whole, own, depth)
         found[piece.atoms[piece.labelled]] = piece.batch().through(model)[piece.labelled]
+        done(len(own))
     return found
+
+
+@contextmanager
+def _watched(model: nn.Module, done: Done) -> Iterator[None]:
+    """Tell of the atoms that each layer has done, a block at a time where it is given blocks."""
+    layers = [module for module in model.modules() if getattr(module, "in_blocks", False)]
+    calls = len(layers) * _passes(model)
+
+    def after(_layer: nn.Module, _given: tuple, found: Tensor | tuple[Tensor, Tensor]) -> None:
+        done(len(found[0] if isinstance(found, tuple) else found) / calls)
+
+    hooks = [layer.register_forward_hook(after) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _passes(model: nn.Module) -> int:
+    """How often a prediction goes through the layers."""
+    if getattr(model, "aggregation", None) != "predictions":
+        return 1
+    return 2 * model.symmetrization.evaluation_samples

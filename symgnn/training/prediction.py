@@ -1,9 +1,9 @@
 """Barriers of a structure from one trained model or several."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from symgnn.descriptors.potential import largest_force
 from symgnn.descriptors.registry import describe, input_size, input_version
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
+from symgnn.pieces import Done, unwatched
 from symgnn.potentials import Potential, find_potential
 from symgnn.structures import check_structure
 from symgnn.training.batches import Batch
@@ -27,6 +28,9 @@ from symgnn.training.shipped import find_checkpoints
 DENSITY_MARGIN = 0.01  # relative
 COMPOSITION_MARGIN = 0.02  # share of atoms
 LARGEST_FORCE = 0.05  # eV/Å, on an atom: barriers are those of minima of the energy
+
+# Time that inputs take, about, over that of a network: so that progress is even.
+WORK = {"response": 5.0, "invariants": 0.5, "invariants_by_element": 0.5}
 
 
 class Predictor:
@@ -62,10 +66,19 @@ class Predictor:
         self.members, self.label = list(members), str(first.data["label"])
         self._device = device
         given = find_potential(potential) if potential else None
-        self._potentials = [
-            _known_potential(member, given) if member.inputs else None for member in members
+        # names, potential and elements of the inputs of each model, None where it has none
+        self._inputs = [
+            (
+                tuple(member.inputs["names"]),
+                _known_potential(member, given),
+                tuple(member.inputs["elements"]),
+            )
+            if member.inputs
+            else None
+            for member in members
         ]
-        self._forces_of = next((one for one in (given, *self._potentials) if one), None)
+        known = (inputs[1] for inputs in self._inputs if inputs)
+        self._forces_of = given or next(known, None)
         for member in members:
             member.model.to(device)
 
@@ -85,18 +98,28 @@ class Predictor:
         return self.predict_members(atoms).mean(0)
 
     @torch.no_grad()
-    def predict_members(self, atoms: Atoms) -> np.ndarray:
+    def predict_members(self, atoms: Atoms, done: Done = unwatched) -> np.ndarray:
         """Energy barrier of each atom from each model, (models, atoms) float64, eV.
 
         The spread over models that differ in their seed says where they do not know; it leaves
         out the noise of the labels. Time and memory grow with the atoms.
 
+        Args:
+            atoms: a sound periodic structure.
+            done: called after each part of the work; adds up to all atoms.
+
         Raises:
             InputError: an element that the model was not trained on.
         """
-        self._check_elements(atoms)
+        self.check_elements(atoms)
+        wanted = dict.fromkeys(one for one in self._inputs if one)  # equal ones are shared
+        work = sum(WORK[name] for names, *_ in wanted for name in names) + len(self.members)
+
+        def part(atoms: float, share: float = 1.0) -> None:
+            done(atoms * share / work)
+
         # before the edges, so that the memory of both is not needed at once
-        described = self._describe(atoms)
+        described = {inputs: self._describe(atoms, *inputs, part) for inputs in wanted}
         edge_index, edge_vector = edges(atoms.positions, atoms.cell.array, self.members[0].cutoff)
         whole = Batch(
             torch.from_numpy(atoms.numbers.astype(np.int64)),
@@ -109,31 +132,27 @@ class Predictor:
         del edge_index, edge_vector
 
         found = []
-        for member, inputs in zip(self.members, described, strict=True):
-            batch = replace(whole, inputs=inputs)
-            standardised = predict_all(member.model, batch, atoms.positions, atoms.cell.array)
+        for member, inputs in zip(self.members, self._inputs, strict=True):
+            batch = replace(whole, inputs=described.get(inputs))
+            standardised = predict_all(member.model, batch, atoms.positions, atoms.cell.array, part)
             found.append(member.scaling.barrier(standardised.double().cpu().numpy()))
         return np.stack(found)
 
-    def _describe(self, atoms: Atoms) -> list[torch.Tensor | None]:
-        """Per-atom inputs (atoms, inputs) of each model, if any; equal ones are shared."""
-
-        @cache
-        def described(
-            names: tuple[str, ...], potential: Potential, elements: tuple[int, ...]
-        ) -> torch.Tensor:
-            sizes = [input_size(name, len(elements)) for name in names]
-            found = torch.empty(len(atoms), sum(sizes))
-            for name, part in zip(names, found.split(sizes, dim=1), strict=True):
-                part.copy_(torch.from_numpy(describe(name, atoms, potential, elements)))
-            return found.to(self._device)
-
-        return [
-            described(tuple(member.inputs["names"]), potential, tuple(member.inputs["elements"]))
-            if member.inputs
-            else None
-            for member, potential in zip(self.members, self._potentials, strict=True)
-        ]
+    def _describe(
+        self,
+        atoms: Atoms,
+        names: Sequence[str],
+        potential: Potential,
+        elements: Sequence[int],
+        done: Callable[..., None],
+    ) -> torch.Tensor:
+        """Per-atom inputs, (atoms, inputs); `done` is told of the atoms and the work of each."""
+        sizes = [input_size(name, len(elements)) for name in names]
+        found = torch.empty(len(atoms), sum(sizes))
+        for name, columns in zip(names, found.split(sizes, dim=1), strict=True):
+            part = partial(done, share=WORK[name])
+            columns.copy_(torch.from_numpy(describe(name, atoms, potential, elements, part)))
+        return found.to(self._device)
 
     def error(self, members: np.ndarray) -> np.ndarray | None:
         """Standard error of each atom's barrier, (atoms,), eV; None without validation glasses.
@@ -183,7 +202,8 @@ class Predictor:
                 )
         return reasons
 
-    def _check_elements(self, atoms: Atoms) -> None:
+    def check_elements(self, atoms: Atoms) -> None:
+        """Raise InputError where a structure has an element that the model was not trained on."""
         known = self.members[0].elements
         for number in np.unique(atoms.numbers):
             if number not in known:

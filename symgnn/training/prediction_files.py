@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from ase import Atoms
+
 from symgnn import fields
 from symgnn.errors import InputError
 from symgnn.lammps_files import read_any_structure
+from symgnn.progress import Progress
 from symgnn.provenance import versions
 from symgnn.structures import write_structure
 from symgnn.training.prediction import Predictor
@@ -16,23 +20,24 @@ def output_files(structures: Sequence[Path], output: Path) -> list[Path]:
 
     Raises:
         InputError: two structures would be written to one file, or one to where a folder is, or
-            several to where a file is, or over a structure.
+            into a file as if it were a folder, or over a structure.
     """
     targets = _targets(structures, output)
     given = {path.resolve() for path in structures}
     for target in targets:
         if target.resolve() in given:
             raise InputError(f"--output: {target}: is one of the structures; name another place")
+        if target.is_dir():
+            raise InputError(f"--output: {target}: is a folder; name another place")
+        for parent in target.parents:
+            if parent.is_file():
+                raise InputError(f"--output: {parent}: is a file; name a folder for {target.name}")
     return targets
 
 
 def _targets(structures: Sequence[Path], output: Path) -> list[Path]:
     if len(structures) == 1:
-        if output.is_dir():
-            raise InputError(f"--output: {output}: is a folder; name a file for one structure")
         return [output]
-    if output.is_file():
-        raise InputError(f"--output: {output}: is a file; name a folder for several structures")
     found: dict[Path, Path] = {}
     for path in structures:
         target = output / f"{path.stem}.xyz"
@@ -42,33 +47,68 @@ def _targets(structures: Sequence[Path], output: Path) -> list[Path]:
     return list(found)
 
 
-def predict_file(
-    predictor: Predictor, path: Path, output: Path, elements: Sequence[str]
-) -> list[str]:
-    """Read a structure, predict, and write it with the barriers as columns.
+def read_structures(
+    predictor: Predictor, paths: Sequence[Path], elements: Sequence[str]
+) -> list[tuple[Atoms, list[str]]]:
+    """Read and check all structures, so that a bad one is found before anything is computed.
 
-    The file says what predicted it: label, models, hashes of their training data, versions, and
-    the warnings.
+    All are kept until they are predicted: an atom takes some 50 bytes, where its prediction takes
+    4 to 10 kB, and what was checked is what is predicted, whatever becomes of the file.
 
     Args:
         predictor: of one model or several.
-        path: the structure.
-        output: extended XYZ.
+        paths: the structures.
         elements: of LAMMPS types, see `symgnn.lammps_files.read_any_structure`.
 
     Returns:
-        In what the structure lies outside the training glasses.
+        Each structure, and in what it lies outside the training glasses.
 
     Raises:
         InputError: no sound structure, or an unknown element.
     """
-    atoms = read_any_structure(path, elements)
-    try:
-        members = predictor.predict_members(atoms)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-    reasons = predictor.outside(atoms)
-    atoms.info.pop(fields.WARNINGS, None)  # of a file that was predicted before
+    found = []
+    for path in paths:
+        atoms = read_any_structure(path, elements)
+        try:
+            predictor.check_elements(atoms)
+            found.append((atoms, predictor.outside(atoms)))
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+    return found
+
+
+def predict_files(
+    predictor: Predictor, structures: Sequence[tuple[Atoms, list[str]]], targets: Sequence[Path]
+) -> None:
+    """Predict structures and write each with the barriers as columns.
+
+    A file says what predicted it: label, models, hashes of their training data, versions, and
+    the warnings.
+
+    Args:
+        predictor: of one model or several.
+        structures: from `read_structures`; they get the columns.
+        targets: extended XYZ files.
+    """
+    finished = 0.0
+
+    def done(atoms: float) -> None:
+        nonlocal finished
+        finished += atoms
+        progress.reach(round(finished))
+
+    with Progress("predicting atoms", sum(len(atoms) for atoms, _ in structures)) as progress:
+        for (atoms, warnings), target in zip(structures, targets, strict=True):
+            members = predictor.predict_members(atoms, done)
+            _add_columns(atoms, predictor, members, warnings)
+            write_structure(target, atoms)
+
+
+def _add_columns(
+    atoms: Atoms, predictor: Predictor, members: np.ndarray, warnings: Sequence[str]
+) -> None:
+    """Put barriers and their origin into a structure, in place of earlier ones."""
+    atoms.info.pop(fields.WARNINGS, None)
     for name in (fields.BARRIER, fields.BARRIER_SPREAD, fields.BARRIER_ERROR):
         atoms.arrays.pop(name, None)
     atoms.info |= {
@@ -77,13 +117,11 @@ def predict_file(
         fields.DATA_HASH: " ".join(str(member.data["hash"]) for member in predictor.members),
         fields.VERSIONS: versions(),
     }
-    if reasons:
-        atoms.info[fields.WARNINGS] = "; ".join(reasons)
+    if warnings:
+        atoms.info[fields.WARNINGS] = "; ".join(warnings)
     atoms.set_array(fields.BARRIER, members.mean(0))
     if len(members) > 1:
         atoms.set_array(fields.BARRIER_SPREAD, members.std(0, ddof=1))
     error = predictor.error(members)
     if error is not None:
         atoms.set_array(fields.BARRIER_ERROR, error)
-    write_structure(output, atoms)
-    return reasons

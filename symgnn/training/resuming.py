@@ -118,7 +118,7 @@ def resume(output: Path, state: State, signature: str) -> None:
 
 
 def write_history(output: Path, history: list[dict[str, float]]) -> None:
-    """history.csv, a row an epoch."""
+    """history.csv, a row an evaluation."""
     with (
         atomic_path(output / "history.csv") as temporary,
         open(temporary, "w", newline="") as stream,

@@ -21,6 +21,7 @@ from symgnn.progress import Progress, TimeBudget
 from symgnn.provenance import provenance, versions
 from symgnn.training.batches import label_scaling
 from symgnn.training.checkpoint import Trained, data_summary, save_checkpoint
+from symgnn.training.compiling import check_compiler
 from symgnn.training.loop import predict_graphs, start, train
 from symgnn.training.metrics import coverage, errors_of, metrics_of_glasses
 from symgnn.training.recipe import Recipe
@@ -32,6 +33,8 @@ from symgnn.training.resuming import (
     signature_of,
     write_history,
 )
+
+RESULTS = ("checkpoint.pt", "predictions.h5", "metrics.json")  # in the order of their removal
 
 
 def train_model(
@@ -56,7 +59,8 @@ def train_model(
         recipe: numbers of the training.
         seed: decides the model's start, the order of the glasses and all samples.
         output: folder for checkpoint.pt, history.csv, metrics.json and predictions.h5; while the
-            training runs it also holds resume.pt.
+            training runs it holds history.csv and resume.pt. What an earlier training left there
+            is removed, once the arguments are known to be good.
         checkpoint_interval: time between writes of resume.pt, s.
         time_budget: stop after this time with resume.pt written, s; None for no limit.
         tensorboard: whether to log to the folder `tensorboard` in `output` as well.
@@ -83,9 +87,13 @@ def train_model(
     network = build_model(model, elements=elements, **options).to(device)
     state = start(network, recipe)
     signature = signature_of(model, options, recipe, seed, dataset)
+    if recipe.compile:
+        check_compiler(network, device)
     resume(output, state, signature)
     progress = Progress("training", recipe.epochs, done=state.epoch)
     log = open_tensorboard(output / "tensorboard", state.epoch) if tensorboard else None
+    _remove_results(output)
+    write_history(output, state.history)
     saver = Saver(output, signature, progress, checkpoint_interval, budget, log)
     with progress, log or nullcontext():
         train(
@@ -114,7 +122,14 @@ def train_model(
         inputs=described,
     )
     _write_results(output, trained, dataset, state.history, device)
+    # killed before the next line, the run is finished: a resume.pt beside a checkpoint is left over
     (output / RESUME).unlink(missing_ok=True)
+
+
+def _remove_results(output: Path) -> None:
+    """Remove an earlier training's files, the checkpoint first: it must not vouch for new ones."""
+    for name in RESULTS:
+        (output / name).unlink(missing_ok=True)
 
 
 def _check_labels(path: Path, training: Sequence[Graph], validation: Sequence[Graph]) -> None:

@@ -227,7 +227,9 @@ def test_edge_masks_of_explainers_act_on_symgnn(graph):
 def test_bad_models_and_options_are_refused():
     with pytest.raises(InputError, match="must be one of"):
         build_model("transformer", elements=ELEMENTS)
-    with pytest.raises(InputError, match="--samples: gcn has only width, layers"):
+    with pytest.raises(InputError, match=r"--samples: gcn has only --width$"):
         build_model("gcn", elements=ELEMENTS, samples=3)
+    with pytest.raises(InputError, match="--evaluation-samples: ridge has no options"):
+        build_model("ridge", elements=ELEMENTS, evaluation_samples=3)
     with pytest.raises(InputError, match="aggregation is 'sum'"):
         build_model("symgnn", elements=ELEMENTS, aggregation="sum")

@@ -16,6 +16,8 @@ from typer.testing import CliRunner
 import symgnn
 from symgnn import fields
 from symgnn.cli import app
+from symgnn.descriptors.registry import DESCRIPTORS
+from symgnn.descriptors.response import response_of
 from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.graphs.building import Describer
 from symgnn.graphs.dataset import read_graphs, write_graphs
@@ -29,6 +31,7 @@ from symgnn.training.batches import Batch, as_batch, join, label_scaling
 from symgnn.training.checkpoint import load, load_tensors
 from symgnn.training.evaluation import read_run
 from symgnn.training.metrics import pearson
+from symgnn.training.prediction import WORK
 
 INPUTS = sorted({name for names in MODEL_INPUTS.values() for name in names})
 SHORT = ["--epochs", "10", "--width", "16", "--threads", "1"]
@@ -275,6 +278,28 @@ def test_structures_off_their_minimum_are_warned_of(finished, tmp_path):
     write_structure(tmp_path / "moved.xyz", moved)
     words = (tmp_path / "moved.xyz", "--checkpoint", finished / "ridge" / "checkpoint.pt")
     assert "warning: largest force" in run("predict", *words, "-o", tmp_path / "p.xyz").stderr
+
+
+def test_progress_counts_inputs_and_networks(finished):
+    """Inputs that two models share are computed once and count once."""
+    assert WORK.keys() == DESCRIPTORS.keys()
+    two = [finished / "response" / "checkpoint.pt"] * 2
+    told = []
+    symgnn.load(two).predict_members(shaken(4), told.append)
+    work = WORK["response"] + WORK["invariants"] + 2
+    assert sum(told) == pytest.approx(108)
+    assert told[:2] == pytest.approx(
+        [108 * WORK[name] / work for name in ("response", "invariants")]
+    )
+    parts = []
+    atoms, table = shaken(4).repeat((3, 1, 1)), find_potential("Cu-Zr-2009")
+    known = response_of(atoms, table, done=parts.append)
+    np.testing.assert_array_equal(parts, [324])
+    parts.clear()
+    found = response_of(atoms, table, most_atoms=100, done=parts.append)
+    np.testing.assert_array_equal(parts, [81] * 4)
+    np.testing.assert_array_equal(found.energy, known.energy)
+    assert sum(told[2:]) == pytest.approx(108 * 2 / work)
 
 
 def test_another_potential_of_the_same_name_is_refused(finished, tmp_path):

@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from functools import partial
 
 import ase.io
 import numpy as np
@@ -13,8 +14,9 @@ import symgnn
 from symgnn import fields
 from symgnn.errors import InputError
 from symgnn.lammps_files import HEAD
+from symgnn.progress import Progress
 from symgnn.structures import read_structure, write_structure
-from symgnn.training import pieces
+from symgnn.training import pieces, prediction_files
 from symgnn.training.checkpoint import load
 from symgnn.training.loop import predict_graphs
 from tests.training.runs import SMALL, glass, run
@@ -179,6 +181,86 @@ def test_large_structures_in_pieces_give_the_same(name, graphs, tmp_path, monkey
     assert max(seen) < len(structure)
     np.testing.assert_allclose(parts, whole, atol=1e-6)  # eV, in float32
     assert whole.std() > 1e-4
+
+
+@pytest.mark.parametrize("fault", ["missing", "cut", "overlap", "element"])
+def test_all_structures_are_checked_before_the_first_is_predicted(finished, tmp_path, fault):
+    good, bad = tmp_path / "good.xyz", tmp_path / "bad.xyz"
+    structure, _ = glass(4)
+    write_structure(good, structure)
+    if fault == "element":
+        structure.numbers[3] = 13
+    if fault == "overlap":
+        structure.positions[3] = structure.positions[4]
+    write_structure(bad, structure)
+    if fault == "cut":
+        bad.write_bytes(good.read_bytes()[:500])
+    if fault == "missing":
+        bad.unlink()
+    checkpoint = ("--checkpoint", finished / "symgnn-0" / "checkpoint.pt")
+    with pytest.raises(InputError, match=r"^[^\n]*bad\.xyz: [^\n]+$"):
+        run("predict", good, bad, *checkpoint, "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_outputs_that_cannot_be_written_are_refused_at_once(finished, tmp_path):
+    paths = [tmp_path / "a.xyz", tmp_path / "b.xyz"]
+    for path in paths:
+        write_structure(path, glass(4)[0])
+    checkpoint = ("--checkpoint", finished / "symgnn-0" / "checkpoint.pt")
+    (tmp_path / "out" / "b.xyz").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    for given, output, message in (
+        (paths, "out", r"out/b\.xyz: is a folder"),
+        (paths, "file", "file: is a file; name a folder"),
+        (paths[:1], "file/p.xyz", "file: is a file; name a folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run("predict", *given, *checkpoint, "-o", tmp_path / output)
+    assert not list((tmp_path / "out" / "b.xyz").iterdir())
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.xyz"]
+
+
+def test_the_command_shows_its_progress_and_python_none(finished, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(prediction_files, "Progress", partial(Progress, interval=0.0))
+    paths = [tmp_path / "a.xyz", tmp_path / "b.xyz"]
+    for path in paths:
+        write_structure(path, glass(4)[0])
+    members = [finished / f"symgnn-{seed}" / "checkpoint.pt" for seed in (0, 1)]
+    checkpoints = [word for path in members for word in ("--checkpoint", path)]
+    shown = run("predict", *paths, *checkpoints, "-o", tmp_path / "out").stderr.splitlines()
+    counts = [line.split()[2] for line in shown]
+    # four layers of two models, and the line at the end
+    assert counts == [f"{round(7.5 * part)}/120" for part in range(1, 17)] + ["120/120"]
+    capfd.readouterr()
+    symgnn.load(members).predict(glass(4)[0])
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("gcn",),
+        ("density",),
+        ("symgnn", "--aggregation", "predictions", "--evaluation-samples", "2"),
+    ],
+)
+def test_progress_adds_up_to_all_atoms(words, graphs, tmp_path, monkeypatch):
+    """With blocks, with pieces, and with several passes; and watching changes no number."""
+    run("train", graphs, "--model", *words, "-o", tmp_path, *SMALL[:4], "--epochs", "1")
+    predictor = symgnn.load(tmp_path / "checkpoint.pt")
+    structure = glass(4)[0].repeat((4, 1, 1))
+    monkeypatch.setattr(pieces, "AT_ONCE", 100)
+    monkeypatch.setattr(pieces, "PIECE", 60)
+    monkeypatch.setattr("symgnn.models.blocks.EDGES_AT_ONCE", 1000)
+    told = []
+    watched = predictor.predict_members(structure, told.append)
+    assert sum(told) == pytest.approx(len(structure))
+    assert len(told) >= 4
+    assert max(told) <= len(structure) / 4
+    np.testing.assert_array_equal(watched, predictor.predict_members(structure))
+    for module in predictor.members[0].model.modules():
+        assert not module._forward_hooks
 
 
 def test_no_structure_is_written_over(finished, tmp_path):
