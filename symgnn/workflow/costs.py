@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from symgnn.workflow.plan import Glass, chosen_count
+from symgnn.workflow.plan import Glass, chosen_count, training_options
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def search_seconds(glass: Glass, atoms: int, config: Mapping) -> float:
     return one * atoms * protocol["searches"]
 
 
-def training_seconds(atoms: int, config: Mapping) -> float:
+def training_seconds(model: str, atoms: int, config: Mapping) -> float:
     """Expected time of one training on graphs of `atoms` atoms together, s of one device."""
-    epochs = config["models"]["training"]["epochs"]
+    epochs = training_options(config["models"], model)["epochs"]
     return config["execution"]["costs"]["training"] * atoms * epochs
 
 
@@ -115,12 +115,13 @@ def stage_costs(
         name: chosen_count(config["barriers"]["atoms"], glasses[name].atoms) for name in splits
     }
     labelled = sum(glasses[name].atoms for name, split in splits.items() if split != "test")
-    runs = len(config["models"]["names"]) * len(config["models"]["seeds"])
+    names, seeds = config["models"]["names"], len(config["models"]["seeds"])
     hours = "gpu_hours" if searches_on_gpu(config) else "core_hours"
     sheared, explained = list(sheared), list(explained)
     searching = sum(search_seconds(glasses[name], chosen[name], config) for name in splits)
     quenching = sum(quench_seconds(glass, config) for glass in glasses.values())
     shearing = sum(shear_seconds(glasses[name], config) for name in sheared)
+    training = seeds * sum(training_seconds(model, labelled, config) for model in names)
     explaining = sum(explanation_seconds(glasses[name], config) for name in explained)
     assessing = sum(assessment_seconds(glasses[name], config) for name in explained)
     return [
@@ -132,7 +133,7 @@ def stage_costs(
         ),
         StageCost("shear", len(sheared), shearing / 3600),
         StageCost("graphs", 1),
-        StageCost("models", runs + 1, gpu_hours=runs * training_seconds(labelled, config) / 3600),
+        StageCost("models", len(names) * seeds + 1, gpu_hours=training / 3600),
         StageCost("explanations", 2 * len(explained), (explaining + assessing) / 3600),
         StageCost("report", 1),
     ]

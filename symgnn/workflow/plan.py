@@ -149,6 +149,18 @@ def search_options(protocol: Mapping[str, object], potential: Potential) -> str:
     return command_options(chosen)
 
 
+def training_options(models: Mapping[str, Mapping], model: str) -> dict[str, object]:
+    """Options of `symgnn train` for one model: those of all models, its own instead of some.
+
+    Their order does not tell where a value stands, so that moving it reruns nothing.
+
+    Args:
+        models: `training` of all of them, and `options` by model, which override it.
+        model: its name.
+    """
+    return {**models["training"], **models["options"].get(model, {})}
+
+
 def list_shards(barriers: Mapping, glasses: Iterable[Glass]) -> dict[str, int]:
     """The number of barrier jobs of each glass, by its name.
 

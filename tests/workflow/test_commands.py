@@ -1,11 +1,14 @@
 """The configuration's keys are options of the commands that they are passed to."""
 
+from dataclasses import fields
+
 import pytest
 import typer
 import yaml
 
 from symgnn.cli import app
 from symgnn.models.registry import MODELS, takes
+from symgnn.training.recipe import Recipe
 
 SECTIONS = {
     "quench": "glasses.protocol",
@@ -63,11 +66,21 @@ def test_the_options_of_a_model_are_those_that_it_has(repository):
     options = section(repository, "models.options")["properties"]
     keys = {name: set(part["properties"]) for name, part in options.items()}
     assert set(keys) == set(MODELS)
-    of_training = {"precision", "compile"}
+    of_training = {field.name for field in fields(Recipe)}
     of_models = set.union(*keys.values()) - of_training
     assert of_models | of_training <= options_of("train")
     for name, known in keys.items():
         assert known == of_training | {key for key in of_models if takes(name, key)}
+
+
+def test_a_model_s_own_recipe_has_the_ranges_of_the_common_one(repository):
+    common = section(repository, "models.training")["properties"]
+    assert set(common) == {field.name for field in fields(Recipe)} | {"checkpoint_interval"}
+    for part in section(repository, "models.options")["properties"].values():
+        own = part["properties"]
+        assert {key: own[key] for key in common.keys() & own} == {
+            field.name: common[field.name] for field in fields(Recipe)
+        }
 
 
 def test_the_chains_commands_exist(repository):

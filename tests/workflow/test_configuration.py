@@ -32,6 +32,14 @@ def test_spelling_of_a_number_does_not_matter(config, schema):
     assert repr(check_configuration(other, schema)) == repr(check_configuration(config, schema))
 
 
+def test_a_model_may_have_its_own_recipe(config, schema):
+    own = {"epochs": "30", "learning_rate": "2e-3", "patience": 5.0, "compile": True, "width": 8}
+    config["models"]["options"]["gcn"] = own
+    checked = check_configuration(config, schema)["models"]
+    assert checked["options"]["gcn"] == own | {"epochs": 30, "learning_rate": 2e-3}
+    assert checked["training"]["epochs"] == 20000
+
+
 def test_it_does_not_change_its_argument(config, schema):
     before = copy.deepcopy(config)
     check_configuration(config, schema)
@@ -57,6 +65,15 @@ def test_it_does_not_change_its_argument(config, schema):
         ("models.names", ["symgn"], "names[0]: 'symgn' is not allowed; it must be one of symgnn, "),
         ("models.options.symgn", {}, "models.options.symgn: the key must be one of symgnn, "),
         ("models.options.gcn", {"gaussians": 5}, "options.gcn.gaussians: unknown key; known here"),
+        (
+            "models.options.gcn",
+            {"epochs": 0},
+            "gcn.epochs: 0 is not allowed; it must be an int",
+        ),
+        ("models.options.ridge", {"averaging": 1}, "options.ridge.averaging: 1 is not allowed; it"),
+        ("models.options.mlp", {"schedule": "linear"}, "mlp.schedule: 'linear' is not allowed; it"),
+        ("models.options.mlp", {"checkpoint_interval": 60}, "mlp.checkpoint_interval: unknown key"),
+        ("models.options.symgnn.learning_rate", "fast", "learning_rate: 'fast' is not allowed; it"),
         ("models.training.weight_decay", 1, "weight_decay: 1 is not allowed; it must be a number"),
     ],
 )

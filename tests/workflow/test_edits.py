@@ -68,6 +68,23 @@ EDITS = {
     "searches an atom": ({"barriers": {"protocol": {"searches": 2}}}, FROM_SEARCHES),
     "cutoff": ({"graphs": {"cutoff": 4.5}}, FROM_GRAPHS),
     "learning rate": ({"models": {"training": {"learning_rate": 2e-3}}}, TRAINING),
+    "learning rate of one model": (
+        {"models": {"options": {"gcn": {"learning_rate": 2e-3}}}},
+        TRAINING,
+    ),
+    "recipe of a model that is not among the names": (
+        {"models": {"options": {"mlp": {"learning_rate": 2e-3, "epochs": 3}}}},
+        set(),
+    ),
+    "learning rate of the others": (
+        {
+            "models": {
+                "training": {"learning_rate": 3e-3},
+                "options": {"gcn": {"learning_rate": 1e-3}},
+            }
+        },
+        set(),
+    ),
     "model added": (
         {"models": {"names": ["gcn", "gcn_edges"]}},
         {"train gcn_edges 0", "evaluate", "report"},

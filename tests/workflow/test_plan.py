@@ -120,6 +120,27 @@ def test_command_options_reach_the_command_through_a_shell():
     ]
 
 
+def test_a_model_s_own_options_replace_those_of_all():
+    """One flag once, further ones after the others; the other models' stay as they are."""
+    training = {"epochs": 20000, "learning_rate": 1e-4, "averaging": 0, "compile": True}
+    own = {"width": 8, "learning_rate": 2e-3, "epochs": 30, "compile": False}
+    models = {"training": training, "options": {"response": own}}
+    assert plan.command_options(plan.training_options(models, "response")) == (
+        "--epochs 30 --learning-rate 0.002 --averaging 0 --no-compile --width 8"
+    )
+    assert plan.training_options(models, "gcn") == training
+    assert training["epochs"] == 20000
+
+
+def test_the_planned_costs_are_of_each_model_s_epochs():
+    config = {
+        "execution": {"costs": {"training": 1e-5}},
+        "models": {"training": {"epochs": 20000}, "options": {"response": {"epochs": 30}}},
+    }
+    assert costs.training_seconds("gcn", 1000, config) == pytest.approx(200)
+    assert costs.training_seconds("response", 1000, config) == pytest.approx(0.3)
+
+
 def test_ranks_double_until_the_hours_suffice():
     assert costs.ranks_for(3600, hours=1, most=64) == 1
     assert costs.ranks_for(3601, hours=1, most=64) == 2
@@ -158,6 +179,14 @@ def test_costs_of_the_paper_s_protocol(repository):
     large, small = (each + unit["barriers_check_atom"] * atoms for atoms in (8000, 3000))
     seconds = 20 * (7 * 8000 * large + 2 * 3000 * small)
     assert table["barriers"].core_hours == pytest.approx(seconds / 3600)
+    # seven models, four seeds, 20,000 epochs of the training and validation glasses
+    training = 7 * 8000 * unit["training"] * 4 / 3600
+    assert table["models"].gpu_hours == pytest.approx(training * 7 * 20000)
+    config["models"]["names"].append("response")
+    found = costs.stage_costs(config, glasses, splits, shards, sheared, [])
+    models = next(cost for cost in found if cost.stage == "models")
+    assert models.gpu_hours == pytest.approx(training * (7 * 20000 + 30))
+    assert models.jobs == table["models"].jobs + 4
     large = glasses[next(name for name in splits if glasses[name].atoms == 8000)]
     config["barriers"]["protocol"]["check"] = False
     assert costs.search_seconds(large, 3, config) == pytest.approx(3 * 20 * unit["barriers"])

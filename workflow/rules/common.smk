@@ -97,9 +97,9 @@ def search_minutes(wildcards, threads, attempt):
 
 
 def training_minutes(wildcards, attempt):
-    """Runtime of a training, min."""
+    """Runtime of a training of one model, min."""
     atoms = sum(GLASSES[glass].atoms for glass, split in SPLITS.items() if split != "test")
-    return minutes(costs.training_seconds(atoms, config), attempt)
+    return minutes(costs.training_seconds(wildcards.model, atoms, config), attempt)
 
 
 def explanation_minutes(wildcards, attempt):

@@ -27,15 +27,14 @@ rule train:
         runtime=training_minutes,
     params:
         run=subpath(output.checkpoint, parent=True),
-        training=plan.command_options(config["models"]["training"]),
         options=lambda wildcards: plan.command_options(
-            config["models"]["options"].get(wildcards.model, {})
+            plan.training_options(config["models"], wildcards.model)
         ),
         code=stage_hash("training"),
     shell:
         "symgnn job --minutes {resources.runtime}"
         " --budgeted -o {output.checkpoint} -o {output.history} -o {output.metrics}"
-        " -o {output.predictions} -- symgnn train {input} --model {wildcards.model} --seed {wildcards.seed} {params.training}"
+        " -o {output.predictions} -- symgnn train {input} --model {wildcards.model} --seed {wildcards.seed}"
         " {params.options} --threads {threads} -o {params.run} > {log} 2>&1"
 
 
