@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import dijkstra
 from torch import Tensor, nn
 
 from symgnn.descriptors.registry import input_size
@@ -77,15 +80,14 @@ class LinearFit(nn.Module):
         """Set penalty and weights.
 
         Args:
-            batches: a glass each; a single one is divided into parts that count as glasses.
+            batches: a glass each; a single one is divided into parts that count as glasses, each
+                compact in space.
         """
-        glasses = [
-            (b.inputs[b.labelled].double(), b.target[b.labelled].double(), b.weight[b.labelled])
-            for b in batches
-            if len(b.labelled)
-        ]
-        if len(glasses) == 1:
-            glasses = list(zip(*(array.chunk(FOLDS) for array in glasses[0]), strict=True))
+        parts = [(batch, batch.labelled) for batch in batches if len(batch.labelled)]
+        if len(parts) == 1:
+            (batch, _), *_ = parts
+            parts = [(batch, part) for part in _compact_parts(batch)]
+        glasses = [(b.inputs[k].double(), b.target[k].double(), b.weight[k]) for b, k in parts]
         inputs, target, weight = (torch.cat(parts) for parts in zip(*glasses, strict=True))
         self.mean.copy_(inputs.mean(0))
         self.deviation.copy_(inputs.std(0).clamp(min=1e-9))
@@ -119,6 +121,29 @@ class LinearFit(nn.Module):
                 )
             )
         return _Moments.sum(found)
+
+
+def _compact_parts(batch: "Batch") -> list[Tensor]:
+    """Labelled atoms of a glass by which of a few atoms far from each other is the nearest.
+
+    Distances are along edges. The first of these atoms is any one, each other one the furthest from
+    those before; atoms that no edge leads to are shared out by their numbers.
+    """
+    source, target = batch.edge_index.cpu().numpy()
+    lengths = batch.edge_vector.norm(dim=1).double().cpu().numpy()
+    atoms = len(batch.species)
+    bonds = csr_array((lengths, (source, target)), shape=(atoms, atoms))
+    center, distances = 0, []
+    for _ in range(FOLDS):
+        distances.append(dijkstra(bonds, indices=center))
+        nearest = np.min(distances, axis=0)
+        center = int(np.where(np.isfinite(nearest), nearest, -1.0).argmax())
+    part = np.argmin(distances, axis=0)
+    labelled = batch.labelled.cpu().numpy()
+    alone = ~np.isfinite(nearest[labelled])
+    mine = np.where(alone, np.arange(len(labelled)) * FOLDS // len(labelled), part[labelled])
+    mine = torch.from_numpy(mine).to(batch.labelled.device)
+    return [batch.labelled[mine == k] for k in range(FOLDS) if (mine == k).any()]
 
 
 class _Moments(NamedTuple):

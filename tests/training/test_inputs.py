@@ -24,7 +24,7 @@ from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
 from symgnn.lammps_interface import LammpsForces
 from symgnn.models.inputs import MODEL_INPUTS
-from symgnn.models.ridge import PENALTIES, LinearFit
+from symgnn.models.ridge import PENALTIES, LinearFit, _compact_parts
 from symgnn.potentials import find_potential
 from symgnn.structures import write_structure
 from symgnn.training.batches import Batch, as_batch, join, label_scaling
@@ -145,12 +145,12 @@ def test_the_loss_is_over_labelled_atoms(graphs, tmp_path):
 
 
 def linear_batch(inputs, target, weight=None):
-    """A batch of atoms that have inputs and labels and no geometry."""
-    nothing = torch.zeros(0)
+    """A batch of atoms that have inputs and labels and no edges."""
     count = torch.arange(len(target))
+    alone = torch.full_like(count, 29), torch.zeros(2, 0, dtype=torch.long), torch.zeros(0, 3)
     weight = np.ones(len(target)) if weight is None else weight
     inputs, target, weight = (torch.from_numpy(x).float() for x in (inputs, target, weight))
-    return Batch(nothing, nothing, nothing, target, count, weight, inputs)
+    return Batch(*alone, target, count, weight, inputs)
 
 
 def test_ridge_is_the_closed_form(graphs, finished):
@@ -212,6 +212,35 @@ def test_the_penalty_predicts_left_out_glasses_best(glasses, labels, inputs):
         scores.append(error)
     assert float(linear.penalty) == PENALTIES[np.argmin(scores)]
     assert 0 < np.argmin(scores) < len(scores) - 1
+
+
+def test_parts_of_one_glass_are_compact_in_space():
+    """Atoms of a ring in any order: each part is one arc, and they are of about one length."""
+    atoms, near = 600, 4
+    place = np.random.default_rng(3).permutation(atoms)  # of each atom on the ring
+    number = np.argsort(place)
+    steps = [step for step in range(-near, near + 1) if step]
+    target = np.repeat(np.arange(atoms), len(steps))
+    source = number[(place[target] + np.tile(steps, atoms)) % atoms]
+    vector = np.zeros((len(target), 3))
+    vector[:, 0] = np.tile(steps, atoms)
+    batch = Batch(
+        species=torch.full((atoms,), 29),
+        edge_index=torch.from_numpy(np.stack([source, target])),
+        edge_vector=torch.from_numpy(vector).float(),
+        target=torch.zeros(atoms),
+        labelled=torch.arange(0, atoms, 2),
+        weight=torch.ones(atoms),
+    )
+    parts = _compact_parts(batch)
+    assert torch.equal(torch.cat(parts).sort().values, batch.labelled)
+    every = np.full(atoms, -1)
+    for k, part in enumerate(parts):
+        every[place[part.numpy()]] = k
+    on_ring = every[every >= 0]
+    assert (on_ring != np.roll(on_ring, 1)).sum() == len(parts) == 6
+    sizes = [len(part) for part in parts]
+    assert max(sizes) <= 3 * min(sizes)  # four arcs between six places, two of them halved again
 
 
 def test_few_noisy_labels_get_a_large_penalty_and_many_clean_ones_a_small_one():
