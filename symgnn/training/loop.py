@@ -2,6 +2,7 @@
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from symgnn.graphs.graph import Graph
-from symgnn.models.normalization import refresh
+from symgnn.models.normalization import BatchNorm, RunningNorm, refresh
 from symgnn.models.reach import reach
 from symgnn.pieces import divide
 from symgnn.training.batches import Batch, Scaling, as_batch, join
@@ -132,6 +133,12 @@ def _parts(
     if not recipe.piece_atoms:
         return [partial(_itself, batch) for batch in batches]
     depth = max(reach(model), 1)  # an atom's own edges at least
+    if any(isinstance(module, (BatchNorm, RunningNorm)) for module in model.modules()):
+        warnings.warn(
+            "piece_atoms: this model normalises by all atoms of a piece, with its halo, whose "
+            "outermost atoms lack edges; schnet and equivariant do not",
+            stacklevel=2,
+        )
     pieces = [
         piece_of(batch, own, depth)
         for batch, graph in zip(batches, graphs, strict=True)

@@ -131,6 +131,7 @@ LAYERED = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:piece_atoms")  # in that mode they are fixed
 @pytest.mark.parametrize("name", LAYERED)
 def test_a_step_over_all_pieces_has_the_gradient_of_the_whole_glass(name, graph, monkeypatch):
     """With the halo that the loop chooses, and with one a step smaller it has not."""
@@ -158,6 +159,12 @@ def test_a_training_in_pieces_takes_a_step_a_piece(graph):
     assert trained(graph, small("schnet"), piece_atoms=100).step == 16
     assert trained(graph, small("schnet"), piece_atoms=100, batch_size=3).step == 6
     assert trained(graph, small("schnet")).step == 2
+
+
+@pytest.mark.parametrize("name", ["edge_length", "density", "mlp"])
+def test_pieces_of_a_model_with_norms_are_warned_of(name, graph):
+    with pytest.warns(UserWarning, match="normalises by all atoms of a piece"):
+        trained(graph, small(name), piece_atoms=300)
 
 
 @pytest.mark.parametrize("name", ["symgnn", "edge_length", "density", "schnet"])
