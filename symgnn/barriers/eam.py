@@ -69,7 +69,6 @@ class RegionForces:
         tables: the potential.
         workspace: shared by the regions of a core.
         skin: how far beyond their reach pairs are listed, Å.
-        travel: how far an atom may go from its start, Å.
         candidate_skin: how far beyond that candidates for pairs are listed, Å.
     """
 
@@ -80,11 +79,9 @@ class RegionForces:
         *,
         workspace: Workspace,
         skin: float,
-        travel: float,
         candidate_skin: float,
     ):
         self._region, self._workspace = region, workspace
-        self._travel2 = travel * travel
         self._tables = Tables(
             rows=tables.rows,
             knots=tables.pair.shape[2],
@@ -133,7 +130,7 @@ class RegionForces:
         region = self._region
         place_sites(position, region.site_offset, region.site_owner, self._moving, self._site)
         if self._pairs.renew(position, self._site):
-            self.inside = furthest(position, region.position) < self._travel2
+            self.inside = furthest(position, region.position) < region.travel**2
 
     def __call__(self, position: np.ndarray) -> tuple[float, np.ndarray]:
         """Energy (eV, relative to the start) and forces (free, 3) in eV/Å."""

@@ -17,6 +17,9 @@ GROWN = 2.0  # radius of the larger region over that of the searches
 # Å, of the largest region: what is frozen beyond it changes most barriers by less than 10 meV.
 LARGEST = 25.0
 WORTH_IT = 1.2  # least ratio of the radii of two regions of which both are used
+# Å, how far atoms may go where all are free: a search that sends one further than `travel` has left
+# its region, but a side of its saddle may lie there.
+FREE_TRAVEL = 8.0
 PREPARED = 4  # regions kept for the next searches at the same atom
 CANDIDATE_SKIN = 2.0  # Å, beyond the pairs of a list, of the candidates for them
 LARGER_CANDIDATE_SKIN = 5.0  # Å, where saddles are confirmed, at some distance from the start
@@ -101,7 +104,7 @@ class EamRegions:
         species = np.array([potential.elements.index(s) for s in atoms.get_chemical_symbols()])
         self._tables, self._skin, self._travel = tables, skin, travel
         self._of_structure = {
-            "reach": tables.cutoff + skin + travel,
+            "reach": tables.cutoff + skin,
             "species": species,
             "density": structure_densities(atoms, species, tables),
         }
@@ -118,10 +121,10 @@ class EamRegions:
         self.confirming = [*(grown.capacity() for grown in self._grown), len(atoms)]
 
     def _around(self, radius: float) -> Surroundings:
-        return Surroundings(self._atoms, radius=radius, **self._of_structure)
+        return Surroundings(self._atoms, radius=radius, travel=self._travel, **self._of_structure)
 
     def _everything(self) -> Region:
-        return whole(self._atoms, **self._of_structure)
+        return whole(self._atoms, travel=FREE_TRAVEL, **self._of_structure)
 
     def _candidate_skin(self, capacity: int) -> float:
         return CANDIDATE_SKIN if capacity == self.capacity else LARGER_CANDIDATE_SKIN
@@ -214,7 +217,6 @@ class RegionEngine(EamRegions, ProcessorEngine):
             self._tables,
             workspace=self._workspace,
             skin=self._skin,
-            travel=self._travel,
             candidate_skin=self._candidate_skin(capacity),
         )
 

@@ -27,6 +27,7 @@ class Region:
         owners: (owners,), indices of the free and then of the frozen atoms in the structure.
         owner_species: (owners,), element number in the tables.
         density: (owners,), electron density at the owners at the start.
+        travel: how far a free atom may go from its start, Å, before sites that are not here matter.
         site_owner: (sites,), which owner a site belongs to.
         site_offset: (sites, 3), Å: the place of a frozen site, the lattice vector of a moving one.
     """
@@ -37,6 +38,7 @@ class Region:
     owners: np.ndarray
     owner_species: np.ndarray
     density: np.ndarray
+    travel: float
     site_owner: np.ndarray
     site_offset: np.ndarray
 
@@ -77,12 +79,15 @@ def displaced(region: Region, displacement: np.ndarray, density: np.ndarray) -> 
     return replace(moved, site_owner=region.site_owner[order], site_offset=offset[order])
 
 
-def whole(atoms: Atoms, *, reach: float, species: np.ndarray, density: np.ndarray) -> Region:
+def whole(
+    atoms: Atoms, *, reach: float, travel: float, species: np.ndarray, density: np.ndarray
+) -> Region:
     """The region in which every atom of a structure is free, in the structure's order.
 
     Args:
         atoms: periodic structure.
-        reach: how far around the cell images are gathered, Å.
+        reach: the potential's cutoff, plus the skin of the pair list, Å.
+        travel: how far an atom may go, Å; images are gathered so much further around the cell.
         species: (atoms,), element numbers in the tables.
         density: (atoms,), electron densities.
     """
@@ -91,7 +96,7 @@ def whole(atoms: Atoms, *, reach: float, species: np.ndarray, density: np.ndarra
     center = np.full(3, 0.5) @ cell
     position = fractional @ cell - center
     images, indices, offsets = [], [], []
-    for shift, near in _images(fractional, cell, reach):
+    for shift, near in _images(fractional, cell, reach + travel):
         if shift.any():
             images.append(position[near] + shift @ cell)
             indices.append(near)
@@ -105,6 +110,7 @@ def whole(atoms: Atoms, *, reach: float, species: np.ndarray, density: np.ndarra
         owners=everyone,
         owner_species=species.astype(np.int32),
         density=density,
+        travel=travel,
         site_owner=np.concatenate([everyone, np.concatenate(indices)[order]]).astype(np.int32),
         site_offset=np.concatenate([np.zeros((len(atoms), 3)), np.concatenate(offsets)[order]]),
     )
@@ -127,8 +133,8 @@ class Surroundings:
     Args:
         atoms: periodic structure.
         radius: atoms nearer to the target than this are free, Å.
-        reach: how far beyond the radius sites are gathered, Å: the potential's cutoff, plus the
-            skin of the pair list, plus how far a free atom may travel.
+        reach: the potential's cutoff, plus the skin of the pair list, Å.
+        travel: how far a free atom may go, Å; sites are gathered so much further beyond the radius.
         species: (atoms,), element numbers in the tables.
         density: (atoms,), electron densities.
     """
@@ -139,10 +145,11 @@ class Surroundings:
         *,
         radius: float,
         reach: float,
+        travel: float,
         species: np.ndarray,
         density: np.ndarray,
     ):
-        self._radius, self._outer = radius, radius + reach
+        self._radius, self._outer, self._travel = radius, radius + reach + travel, travel
         self._species, self._density = species, density
         cell = atoms.cell.array
         # No two images of an atom are nearer to a target than half the least height of the cell.
@@ -202,6 +209,7 @@ class Surroundings:
             owners=owners,
             owner_species=self._species[owners].astype(np.int32),
             density=self._density[owners],
+            travel=self._travel,
             site_owner=site_owner.astype(np.int32),
             site_offset=offset,
         )

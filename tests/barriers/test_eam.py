@@ -203,3 +203,20 @@ def test_densities_below_zero_are_extrapolated_as_by_lammps() -> None:
     embed(np.arange(4), density, np.zeros(4, int), 0.5, table, 4.0, energy, slope)
     p = density / 0.5
     np.testing.assert_allclose(energy, np.polynomial.polynomial.polyval(p, table[0, 0]))
+
+
+def test_where_all_are_free_atoms_may_go_further(disordered, cu_zr) -> None:
+    """By LAMMPS's forces at a place that a region would not reach."""
+    engine = RegionEngine(disordered, cu_zr, radius=5.0)
+    search = engine.open_larger(0, len(engine.confirming) - 1)
+    position = search.position.copy()
+    position[1] += [4.6, 3.7, 1.1]  # 6 Å, through the side of a cell of 13 Å
+    position[2] -= [4.9, 0.4, 0.3]
+    _, forces = search(position)
+    assert search.inside
+    with LammpsForces(disordered, cu_zr) as full:
+        _, expected = full.energy_and_forces(disordered.positions + position - search.position)
+    np.testing.assert_allclose(forces, expected, rtol=1e-9, atol=1e-8)
+    position[1] += 3.0
+    search(position)
+    assert not search.inside

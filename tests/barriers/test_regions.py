@@ -17,6 +17,6 @@ def test_no_region_has_more_atoms_than_the_capacity(disordered: Atoms, radius, s
         atoms.set_cell(atoms.cell.array + shear, scale_atoms=True)
     species = np.zeros(len(atoms), dtype=int)
     numbers = {"species": species, "density": np.zeros(len(atoms))}
-    surroundings = Surroundings(atoms, radius=radius, reach=7.0, **numbers)
+    surroundings = Surroundings(atoms, radius=radius, reach=5.0, travel=2.0, **numbers)
     sizes = [surroundings.region(target).free for target in range(len(atoms))]
     assert surroundings.capacity() == max(sizes)

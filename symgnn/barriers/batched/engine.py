@@ -180,7 +180,6 @@ class BatchedEngine(EamRegions):
             device=self.device,
             dtype=dtype,
             skin=self._skin,
-            travel=self._travel,
             neighbors=self._most_neighbors(),
         )
 

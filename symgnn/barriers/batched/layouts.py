@@ -24,6 +24,7 @@ class Layout:
 
     Attributes:
         free: number of free atoms.
+        travel2: square of how far one may go from its start, Å².
         owner: (sites,), which owner a site belongs to; the first `free` of both are free atoms.
         species: (owners,), element numbers.
         position: (free, 3), Å, at the start.
@@ -32,6 +33,7 @@ class Layout:
 
     def __init__(self, region: Region, tables: DeviceTables, device: torch.device | str):
         self.free, self.sites = region.free, len(region.site_owner)
+        self.travel2 = region.travel**2
         self.owner = torch.from_numpy(region.site_owner).to(device, torch.int64)
         self.species = torch.from_numpy(region.owner_species).to(device, torch.int64)
         self.position = torch.from_numpy(region.position).to(device)

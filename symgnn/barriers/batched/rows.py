@@ -29,7 +29,6 @@ class Settings(NamedTuple):
         device: of torch.
         dtype: of the pair functions.
         skin: how far beyond their reach pairs are listed, Å.
-        travel: how far an atom may go from its start, Å.
         neighbors: most neighbours within reach and skin of any atom at the start.
     """
 
@@ -38,7 +37,6 @@ class Settings(NamedTuple):
     device: str
     dtype: torch.dtype
     skin: float
-    travel: float
     neighbors: int
 
     def wider(self, space: Space) -> float:

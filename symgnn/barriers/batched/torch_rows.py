@@ -46,7 +46,7 @@ class TorchKernel:
     def rows(self, size: int, space: Space) -> "TorchRows":
         """Forces for a batch of rows."""
         s = self._settings
-        return TorchRows(size, space.free, travel=s.travel, device=s.device)
+        return TorchRows(size, space.free, device=s.device)
 
     def row_bytes(self, space: Space) -> int:
         """Memory of a row, about: where the atoms of a region crowd it may be more."""
@@ -61,14 +61,12 @@ class TorchRows:
     Args:
         size: rows.
         capacity: most free atoms of a row.
-        travel: how far an atom may go from its start, Å.
         device: where positions and forces live.
     """
 
     hessians: Hessians | None = None
 
-    def __init__(self, size: int, capacity: int, *, travel: float, device: torch.device | str):
-        self._travel2 = travel * travel
+    def __init__(self, size: int, capacity: int, *, device: torch.device | str):
         self._starts: dict[int, Start] = {}
         self._candidates: dict[int, Candidates] = {}
         self._evaluations: dict[int, Evaluation] = {}
@@ -120,4 +118,5 @@ class TorchRows:
             self._candidates[row] = candidates
         self._evaluations[row] = Evaluation(start, start.list_pairs(position, candidates))
         self._listed_at[row, : position.numel()] = flat
-        self._inside[row] = furthest(flat, start.layout.position.view(1, -1))[0] < self._travel2
+        way2 = furthest(flat, start.layout.position.view(1, -1))[0]
+        self._inside[row] = way2 < start.layout.travel2

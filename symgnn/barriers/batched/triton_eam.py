@@ -24,6 +24,7 @@ OF_START = (
     "free",
     "owners",
     "start",
+    "travel2",
 )
 
 

@@ -85,6 +85,7 @@ class TritonRows:
         self.background, self.before = zeros(owners), zeros(owners)
         self._laid = zeros(owners, dtype=torch.int64)
         self._rise, self._energy, self.zero = zeros(owners), zeros(owners), zeros()
+        self.travel2 = zeros()
         self.start, self._found_at, self._listed_at = (zeros(3 * atoms) for _ in range(3))
         self._inside = torch.ones(size, dtype=torch.bool, device=settings.device)
         self._crowded = torch.zeros_like(self._inside)
@@ -119,7 +120,7 @@ class TritonRows:
         self.site[0, :sites, 3] = (owner * elements + species[owner]).to(REAL)
         self.species[0, :owners] = species
         self.free[0], self.owners[0] = free, owners
-        self.start[0] = 0.0
+        self.start[0], self.travel2[0] = 0.0, region.travel**2
         self.start[0, : 3 * free] = torch.from_numpy(region.position.reshape(-1)).to(device)
         for number in (self.background, self.before, self.zero, self.count, self.near_count):
             number[0] = 0
@@ -233,7 +234,7 @@ class TritonRows:
         limit = (0.5 * self._candidate_skin) ** 2
         self._find(stale[~(furthest(trial[stale], self._found_at[stale]) <= limit)], trial)
         self._list(stale, trial)
-        self._inside[stale] = furthest(trial[stale], self.start[stale]) < self._settings.travel**2
+        self._inside[stale] = furthest(trial[stale], self.start[stale]) < self.travel2[stale]
 
     def _select(
         self, rows: Tensor, reach: tuple[Tensor, Tensor], chosen: Tensor, count: Tensor, every: bool
