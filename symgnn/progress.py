@@ -12,7 +12,7 @@ from rich.progress import Progress as RichProgress
 
 from symgnn.errors import TimeBudgetReached
 
-LINE = re.compile(rb"^[a-z][a-z ]*: \d+/\d+  \d+ s  left [^\n]*$", re.MULTILINE)
+LINE = re.compile(rb"^[^:\n]+: \d+/\d+  \d+ s  left [^\n]*$", re.MULTILINE)
 TAIL = 20_000  # bytes of a log in which its last line of progress is looked for
 
 

@@ -7,20 +7,22 @@ import numpy as np
 from symgnn import fields
 from symgnn.barriers.events import counted, read_columns, read_events
 from symgnn.barriers.protocol import Status
+from symgnn.files import open_hdf5
 
 
-def lowest_barriers(events: Path, atoms: int, label: str = "all") -> np.ndarray:
+def lowest_barriers(events: Path, label: str = "all") -> np.ndarray:
     """The lowest barrier that the searches of each atom have found, (atoms,), eV; NaN without one.
 
     Args:
         events: an events.h5.
-        atoms: number of atoms of the structure.
         label: which searches count, see `symgnn.barriers.events.counted`.
 
     Raises:
         InputError: not an events.h5.
     """
     columns = read_columns(events)
+    with open_hdf5(events, "events") as file:
+        atoms = len(file[fields.ATOMS][fields.SEARCHES])
     mask = counted(columns, label)
     lowest = np.full(atoms, np.inf)
     np.minimum.at(lowest, columns[fields.ATOM][mask], columns[fields.BARRIER][mask])
@@ -41,7 +43,7 @@ def participation(displacement: np.ndarray) -> float:
 def participations(events: Path) -> dict[tuple[int, int], float]:
     """`participation` at the saddle of every search that found one, by atom and search.
 
-    Of the atoms that go further than 0.1 Å, as the others' ways are not in the file.
+    Of the atoms that go further than 0.1 Å to it or to the final minimum; the file has no others'.
 
     Raises:
         InputError: not an events.h5.

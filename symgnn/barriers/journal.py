@@ -119,7 +119,7 @@ class Journal:
         content = self._path.read_bytes()
         first = content.partition(b"\n")[0] + b"\n"
         mine = _line({"work": work})
-        if first != mine:
+        if not content.startswith(mine):
             if len(content) > len(first):
                 aside = self._aside(first)
                 before = _whole_lines(aside.read_bytes()) if aside.is_file() else first
@@ -134,6 +134,7 @@ class Journal:
             os.ftruncate(self._file, len(_whole_lines(content)))
             lines = kept.read_bytes()
             self._append(lines if not content else lines[len(mine) :])
+            os.fsync(self._file)
             kept.unlink()
 
     def _aside(self, header: bytes) -> Path:

@@ -15,7 +15,8 @@ from symgnn.barriers.searches import Searches
 
 Task = tuple[int, int]
 
-MOST_AT_ONCE = 8  # tasks handed out with one message
+MOST_AT_ONCE = 8  # tasks handed out with one message,
+SHARE_AT_ONCE = 1 / 32  # and which part of a rank's share, so that all end at about one time
 
 _ASK, _GIVE = 1, 2
 
@@ -49,7 +50,7 @@ def run(
     """
     share = communicator.bcast(-(-len(tasks) // communicator.size))
     if communicator.rank == 0:
-        chunk = min(max(share // 32, 1), MOST_AT_ONCE)
+        chunk = min(max(int(share * SHARE_AT_ONCE), 1), MOST_AT_ONCE)
         _lead(searches, tasks, record, stop, communicator, share, chunk)
     else:
         _follow(searches, stop, communicator, share)

@@ -59,8 +59,9 @@ def kinships(structures: Mapping[str, Atoms]) -> list[Kinship]:
                 continue
             moved, cell = displacement(a, b)
             if moved < COPY:
-                size = a.cell.array.max()
-                strained = not np.allclose(a.cell.array, cell, rtol=0, atol=SAME_CELL * size)
+                shapes = [array @ array.T for array in (a.cell.array, cell)]  # however they lie
+                size = shapes[0].max()
+                strained = not np.allclose(*shapes, rtol=0, atol=2.0 * SAME_CELL * size)
                 found.append(Kinship(first, second, strained, moved))
     return found
 
@@ -99,11 +100,19 @@ def displacement(a: Atoms, b: Atoms, every: int = 1) -> tuple[float, np.ndarray]
 def stated_groups(structures: Mapping[str, Atoms]) -> dict[str, str]:
     """The group of each glass by its `atoms.info["group"]`, its own name without one.
 
-    The hash of a structure is a group too: the snapshots of a sheared glass have that of the glass.
+    A group that is the name of another glass or its hash, as that of sheared snapshots is, is that
+    glass's.
     """
-    name_of = {structure_hash(atoms): name for name, atoms in structures.items()}
     stated = {name: str(atoms.info.get(fields.GROUP, name)) for name, atoms in structures.items()}
-    return {name: stated.get(name_of.get(group), group) for name, group in stated.items()}
+    leads_to = {structure_hash(atoms): stated[name] for name, atoms in structures.items()} | stated
+
+    def end(group: str) -> str:
+        passed = [group]
+        while (following := leads_to.get(passed[-1], passed[-1])) not in passed:
+            passed.append(following)
+        return min(passed[passed.index(following) :])  # one of those that name each other
+
+    return {name: end(group) for name, group in stated.items()}
 
 
 def groups(stated: Mapping[str, str], found: Sequence[Kinship]) -> dict[str, str]:

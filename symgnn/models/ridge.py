@@ -126,23 +126,22 @@ class LinearFit(nn.Module):
 def _compact_parts(batch: "Batch") -> list[Tensor]:
     """Labelled atoms of a glass by which of a few atoms far from each other is the nearest.
 
-    Distances are along edges. The first of these atoms is any one, each other one the furthest from
-    those before; atoms that no edge leads to are shared out by their numbers.
+    Distances are along edges. The first of these atoms is the first with a label, each other one
+    the furthest with a label from those before. Where no edges lead to some labels, all are shared
+    out by their numbers.
     """
     source, target = batch.edge_index.cpu().numpy()
     lengths = batch.edge_vector.norm(dim=1).double().cpu().numpy()
     atoms = len(batch.species)
     bonds = csr_array((lengths, (source, target)), shape=(atoms, atoms))
-    center, distances = 0, []
-    for _ in range(FOLDS):
-        distances.append(dijkstra(bonds, indices=center))
-        nearest = np.min(distances, axis=0)
-        center = int(np.where(np.isfinite(nearest), nearest, -1.0).argmax())
-    part = np.argmin(distances, axis=0)
     labelled = batch.labelled.cpu().numpy()
-    alone = ~np.isfinite(nearest[labelled])
-    mine = np.where(alone, np.arange(len(labelled)) * FOLDS // len(labelled), part[labelled])
-    mine = torch.from_numpy(mine).to(batch.labelled.device)
+    center, distances = labelled[0], []
+    for _ in range(FOLDS):
+        distances.append(dijkstra(bonds, indices=center)[labelled])
+        center = labelled[np.min(distances, axis=0).argmax()]
+    if not np.isfinite(distances).any(axis=0).all():
+        return list(batch.labelled.chunk(FOLDS))
+    mine = torch.from_numpy(np.argmin(distances, axis=0)).to(batch.labelled.device)
     return [batch.labelled[mine == k] for k in range(FOLDS) if (mine == k).any()]
 
 

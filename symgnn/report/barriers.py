@@ -93,8 +93,8 @@ def _confirmation(events: Sequence[Events]) -> list[str]:
     lost = sum(ended(one, "not_confirmed") for one in events)
     return [
         "Saddles are searched with the atoms far from the target frozen, and found again with all "
-        f"atoms free, in {spent / asked.sum():.0f} further force evaluations a saddle, with those "
-        "of saddles that were not: "
+        f"atoms free, in {spent / asked.sum():.0f} further force evaluations for each that was "
+        "confirmed, those spent on others included: "
         f"{count(int(asked.sum()), 'saddle')} confirmed to its force tolerance and with a "
         f"negative lowest eigenvalue, {lost:,} not. All barriers here are those of the full "
         f"periodic system. The frozen surroundings had changed them by "

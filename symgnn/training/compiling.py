@@ -35,6 +35,8 @@ def compiled(model: nn.Module, device: str) -> nn.Module:
 
 def _reason_against(model: nn.Module, device: str) -> str:
     """Why a model is better left as it is; empty for one that is not."""
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        return "nothing of this model is trained"
     if not getattr(model, "compilable", True):
         return "torch cannot compile this model"
     if device == "cpu" and any(isinstance(part, EdgeAttention) for part in model.modules()):

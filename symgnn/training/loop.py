@@ -133,7 +133,8 @@ def _parts(
     if not recipe.piece_atoms:
         return [partial(_itself, batch) for batch in batches]
     depth = max(reach(model), 1)  # an atom's own edges at least
-    if any(isinstance(module, (BatchNorm, RunningNorm)) for module in model.modules()):
+    cut = any(len(graph.species) > recipe.piece_atoms for graph in graphs)
+    if cut and any(isinstance(part, (BatchNorm, RunningNorm)) for part in model.modules()):
         warnings.warn(
             "piece_atoms: this model normalises by all atoms of a piece, with its halo, whose "
             "outermost atoms lack edges; schnet and equivariant do not",

@@ -52,8 +52,9 @@ def read_structures(
 ) -> list[tuple[Atoms, list[str]]]:
     """Read and check all structures, so that a bad one is found before anything is computed.
 
-    All are kept until they are predicted: an atom takes some 50 bytes, where its prediction takes
-    4 to 10 kB, and what was checked is what is predicted, whatever becomes of the file.
+    All are kept until the command ends: an atom takes some 50 bytes and its columns, where its
+    prediction takes 4 to 10 kB, and what was checked is what is predicted, whatever becomes of the
+    file.
 
     Args:
         predictor: of one model or several.

@@ -152,13 +152,13 @@ def search_options(protocol: Mapping[str, object], potential: Potential) -> str:
 def training_options(models: Mapping[str, Mapping], model: str) -> dict[str, object]:
     """Options of `symgnn train` for one model: those of all models, its own instead of some.
 
-    Their order does not tell where a value stands, so that moving it reruns nothing.
+    Sorted, so that a value that is moved from one place to the other reruns nothing.
 
     Args:
         models: `training` of all of them, and `options` by model, which override it.
         model: its name.
     """
-    return {**models["training"], **models["options"].get(model, {})}
+    return dict(sorted({**models["training"], **models["options"].get(model, {})}.items()))
 
 
 def list_shards(barriers: Mapping, glasses: Iterable[Glass]) -> dict[str, int]:

@@ -59,25 +59,29 @@ def expected_files(config: Mapping) -> list[tuple[str, str]]:
 
 def list_items(config: Mapping, results: Path) -> list[Item]:
     """The state of every file of a configuration."""
-    return [
-        _item(stage, results / name, _progress(results / "logs", Path(name)))
-        for stage, name in expected_files(config)
-    ]
+    return [_item(stage, results, Path(name)) for stage, name in expected_files(config)]
 
 
 def _progress(logs: Path, name: Path) -> str:
-    """How far the job that makes a file says it is; its log is named after the file or folder."""
-    for log in (logs / name.with_suffix(".log"), logs / f"{name.parent}.log"):
-        if found := last_progress(log):
-            return f"  {found}"
+    """How far the job that makes a file says it is.
+
+    Its log is named after the file, after folder and file, or after the folder.
+    """
+    stem = name.stem
+    for log in (name.with_suffix(".log"), f"{name.parent}.{stem}.log", f"{name.parent}.log"):
+        if (logs / log).is_file():
+            found = last_progress(logs / log)
+            return f"  {found}" if found else ""
     return ""
 
 
-def _item(stage: str, path: Path, progress: str) -> Item:
+def _item(stage: str, results: Path, name: Path) -> Item:
+    path, logs = results / name, results / "logs"
     holder = locks.read_lock(f"{path}.lock")
     if holder and not locks.is_dead_here(holder):
         job = f", Slurm job {holder['slurm_job']}" if holder.get("slurm_job") else ""
-        return Item(stage, path, "running", f"{holder['user']}@{holder['host']}{job}{progress}")
+        who = f"{holder['user']}@{holder['host']}{job}"
+        return Item(stage, path, "running", who + _progress(logs, name))
     if path.is_file():
         return Item(stage, path, "done", _size(path))
     traces = sorted(path.parent.glob(f"{path.name}.*")) + sorted(path.parent.glob(f"{path.stem}.*"))
@@ -85,7 +89,8 @@ def _item(stage: str, path: Path, progress: str) -> Item:
     if stage == "models":
         traces = sorted(path.parent.glob("resume.pt"))
     if traces:
-        return Item(stage, path, "begun", ", ".join(trace.name for trace in traces) + progress)
+        there = ", ".join(trace.name for trace in traces)
+        return Item(stage, path, "begun", there + _progress(logs, name))
     return Item(stage, path, "to do")
 
 

@@ -168,6 +168,26 @@ def test_a_far_journey_is_reported(disordered, cu_zr) -> None:
     assert not forces_at(engine, rows, [position])[2][0]
 
 
+@pytest.mark.parametrize("kernel", ["torch", "triton"])
+def test_a_row_has_the_bound_of_its_search(disordered, cu_zr, kernel) -> None:
+    """That of a region of all atoms, and that of all atoms free, by turns in one row."""
+    if kernel == "triton":
+        pytest.importorskip("triton", reason="Triton is not installed", exc_type=ImportError)
+    device = "cuda" if kernel == "triton" and torch.cuda.is_available() else "cpu"
+    engine = BatchedEngine(disordered, cu_zr, radius=20.0, device=device, kernel=kernel)
+    assert engine.capacity == len(disordered)
+    rows = engine.rows(1, engine.capacity)
+    for far in (False, True, False):
+        last = len(engine.confirming) - 1
+        search = engine.open_larger(0, last) if far else engine.open(0)
+        rows.take(0, search)
+        position = search.position.copy()
+        position[1] += [4.6, 3.7, 1.1]  # 6 Å
+        trial = torch.from_numpy(position.reshape(1, -1)).to(device)
+        assert bool(rows.of(torch.tensor([0], device=device), trial)[2][0]) == far
+        rows.leave(0)
+
+
 def test_a_row_does_not_depend_on_the_others(disordered, cu_zr) -> None:
     """To the last bit, in a batch of any size and order."""
     targets = [3, 3, 50, 99]

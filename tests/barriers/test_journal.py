@@ -123,7 +123,8 @@ def test_a_kill_while_journals_are_exchanged_loses_nothing(tmp_path, monkeypatch
             killed.append(tmp_path / f"killed-{len(killed)}")
             copies(first, killed[-1])
             if name == "write":  # torn
-                for part in (1, len(arguments[1]) // 2, len(arguments[1]) - 1):
+                header = arguments[1].find(b"\n")
+                for part in (1, header, header + 1, len(arguments[1]) // 2, len(arguments[1]) - 1):
                     killed.append(tmp_path / f"killed-{len(killed)}")
                     copies(first, killed[-1])
                     with open(killed[-1] / "journal", "ab") as stream:

@@ -156,7 +156,7 @@ def test_confirmations_that_failed_cost_too(study, tmp_path):
     sections, _ = assemble(replace(Inputs(), events=[path], glasses=study.inputs.glasses))
     text = " ".join(map(str, next(one for one in sections if one.name == "barriers").blocks))
     calls = 100 + 2000 / (len(reached) - 1)
-    assert f"in {calls:.0f} further force evaluations a saddle" in text
+    assert f"in {calls:.0f} further force evaluations for each that was" in text
     assert "The final minimum of 2 saddles is not known" in text
 
 

@@ -121,13 +121,15 @@ def test_command_options_reach_the_command_through_a_shell():
 
 
 def test_a_model_s_own_options_replace_those_of_all():
-    """One flag once, further ones after the others; the other models' stay as they are."""
+    """One flag once, wherever it stands; the other models' stay as they are."""
     training = {"epochs": 20000, "learning_rate": 1e-4, "averaging": 0, "compile": True}
     own = {"width": 8, "learning_rate": 2e-3, "epochs": 30, "compile": False}
     models = {"training": training, "options": {"response": own}}
-    assert plan.command_options(plan.training_options(models, "response")) == (
-        "--epochs 30 --learning-rate 0.002 --averaging 0 --no-compile --width 8"
-    )
+    expected = "--averaging 0 --no-compile --epochs 30 --learning-rate 0.002 --width 8"
+    assert plan.command_options(plan.training_options(models, "response")) == expected
+    moved = {"training": {"width": 8}, "options": {"response": training | own}}
+    del moved["options"]["response"]["width"]
+    assert plan.command_options(plan.training_options(moved, "response")) == expected
     assert plan.training_options(models, "gcn") == training
     assert training["epochs"] == 20000
 

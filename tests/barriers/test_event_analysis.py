@@ -39,7 +39,7 @@ def test_the_lowest_barrier_is_that_of_a_search_that_counts(tmp_path) -> None:
     one_atom[0, 0] = 1.0
     found[-1] = replace(found[-1], saddle_displacement=one_atom)
     write_events(path, found, atoms=5, label="all", attributes={})
-    np.testing.assert_array_equal(lowest_barriers(path, 5), [np.nan, 0.4, np.nan, 0.7, np.nan])
+    np.testing.assert_array_equal(lowest_barriers(path), [np.nan, 0.4, np.nan, 0.7, np.nan])
     shared = participations(path)
     assert sorted(shared) == [(1, 0), (1, 1), (1, 3), (3, 0)]
     assert shared[3, 0] == pytest.approx(1.0)
