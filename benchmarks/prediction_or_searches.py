@@ -8,7 +8,8 @@ atoms, twenty of each for example. Half of the searches, chosen at random, are t
 mean of each atom. Prints Pearson's r with it of the means of 1, 2, 5 ... of the other searches, for
 each atom by itself and averaged over the atoms within 3.6 Å (labels are smooth in space), and of
 the prediction: the mean and the standard deviation over `--repeats` choices of the half. The last
-row is what a perfect label would have, from the scatter of the reference's searches.
+row is what a perfect label would have, from the scatter of the reference's searches, and the line
+below it says of how many searches of an atom the means would be as near to it as the prediction is.
 """
 
 import argparse
@@ -49,6 +50,21 @@ def perfect(table: np.ndarray) -> float:
     return float(np.sqrt(label_reliability(row, table[row, column])))
 
 
+def equivalent_searches(share: float, perfect_of_half: float, half: int) -> float:
+    """The number of searches whose means correlate with perfect labels at `share`.
+
+    The reliability of means of n searches is n / (n + noise), and their correlation with labels
+    without noise is its root.
+
+    Args:
+        share: of what a perfect label has, that the prediction has.
+        perfect_of_half: root of the reliability of means of `half` searches.
+        half: number of searches.
+    """
+    noise = half * (1.0 / perfect_of_half**2 - 1.0)
+    return noise * share**2 / (1.0 - share**2)
+
+
 def main() -> None:
     """Print a row for each number of searches, for the prediction and for the limit."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -86,6 +102,9 @@ def main() -> None:
     print("| what is compared | Pearson's r |\n|---|---|")
     for name, values in found.items():
         print(f"| {name} | {np.mean(values):.3f} ± {np.std(values):.3f} |")
+    predicts, limit = (float(np.mean(found[name])) for name in ("prediction", "a perfect label"))
+    number = equivalent_searches(predicts / limit, limit, half)
+    print(f"The prediction is as near to it as the means of {number:.0f} searches of each atom.")
 
 
 if __name__ == "__main__":

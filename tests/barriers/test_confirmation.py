@@ -1,7 +1,9 @@
 """Saddles found again where more atoms are free, up to all, and their two sides."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,9 +12,9 @@ from ase import Atoms
 from torch import Tensor
 
 from symgnn.barriers.artn import Artn
-from symgnn.barriers.confirmation import CHECK_EVALUATIONS, Descent
+from symgnn.barriers.confirmation import CHECK_EVALUATIONS, Confirmation, Descent
 from symgnn.barriers.eam_engine import RegionEngine, grown_radii
-from symgnn.barriers.event import Event
+from symgnn.barriers.event import Event, furthest
 from symgnn.barriers.first_order import FirstOrderArtn
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches
@@ -70,6 +72,29 @@ def test_the_start_on_both_sides_needs_one_relaxation() -> None:
     one = descent((0.12, 0.05))
     assert one.unsettled(SAME, BESIDE) == 0
     assert one.energies.tolist() == [0.4, 0.0]
+
+
+def test_the_protocol_says_what_may_be_the_start(relaxed: Atoms, cu_zr, monkeypatch) -> None:
+    """A side 0.2 Å from it is the first to be relaxed with all atoms free, and comes to it."""
+    settled: list[tuple[int, float]] = []
+    settle = Descent.settle
+
+    def watched(sides: Descent, side: int, *ended: object) -> None:
+        settle(sides, side, *ended)
+        settled.append((side, furthest(sides.ways[side])))
+
+    monkeypatch.setattr(Descent, "settle", watched)
+    for beside, first in ((0.1, 0), (BESIDE, 1)):
+        engine = RegionEngine(relaxed, cu_zr, radius=5.0)
+        confirm = Confirmation(relaxed, engine, replace(Protocol(), beside=beside))
+        ways = np.zeros((2, len(relaxed), 3))
+        ways[0, 7, 0], ways[1, 2, 0] = 0.6, 0.2
+        one = SimpleNamespace(event=SimpleNamespace(atom=0))
+        sides = Descent(one, np.array([0.4, 0.1]), ways, 0, np.zeros(2, dtype=bool))
+        settled.clear()
+        assert list(confirm._relax_minima([sides], lambda: None, lambda: False)) == [sides]
+        assert settled[0][0] == first
+    assert settled[0][1] < 0.05
 
 
 def test_a_saddle_is_one_of_the_full_system(relaxed: Atoms, cu_zr, monkeypatch) -> None:

@@ -157,6 +157,37 @@ def test_a_rank_sends_each_search_as_it_ends() -> None:
     assert record.sent == [None, (0, 0), (0, 1), None, None]
 
 
+def test_rank_zero_keeps_to_its_share() -> None:
+    """Of seven tasks on two ranks four are under way on it at most, and it waits for the other."""
+
+    class Two:
+        rank, size = 0, 2
+        asked = 1
+
+        def bcast(self, number: int) -> int:
+            return number
+
+        def Iprobe(self, tag: int, status: object) -> bool:
+            self.asked -= 1
+            return self.asked >= 0
+
+        def Probe(self, source: int = 0, tag: int = 0) -> None: ...
+
+        def recv(self, source: int, tag: int) -> tuple:
+            return None, pool._Wants.TO_LEAVE
+
+    class Counts:
+        @staticmethod
+        def run(tasks, *, most, between, stop):
+            assert most == 4
+            yield from tasks
+
+    done: list[tuple[int, int]] = []
+    tasks = [(atom, 0) for atom in range(7)]
+    pool.run(Counts(), tasks, record=done.append, stop=lambda: False, communicator=Two())
+    assert done == tasks
+
+
 def test_progress_counts_atoms_that_are_done(glass: Path, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(stage, "Progress", partial(progress.Progress, interval=0.0))
     output = tmp_path / "events.h5"

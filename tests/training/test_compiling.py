@@ -148,6 +148,16 @@ def test_a_machine_that_cannot_compile_is_told_before_training(glasses, monkeypa
     assert not (tmp_path / "run").exists()
 
 
+def test_what_is_solved_for_needs_no_compiler(monkeypatch):
+    def broken(module, example_inputs):
+        raise RuntimeError("No working C++ compiler found")
+
+    monkeypatch.setattr(compiling, "COMPILER", {"backend": broken})
+    compiling.check_compiler(build_model("ridge", elements=[29, 40]), "cpu")
+    with pytest.raises(InputError, match="cannot compile here"):
+        compiling.check_compiler(build_model("mlp", elements=[29, 40]), "cpu")
+
+
 class Small(nn.Module):
     """Few operations, so that compiling it takes seconds."""
 

@@ -24,10 +24,9 @@ from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
 from symgnn.lammps_interface import LammpsForces
 from symgnn.models.inputs import MODEL_INPUTS
-from symgnn.models.ridge import PENALTIES, LinearFit, _compact_parts
 from symgnn.potentials import find_potential
 from symgnn.structures import write_structure
-from symgnn.training.batches import Batch, as_batch, join, label_scaling
+from symgnn.training.batches import as_batch, join, label_scaling
 from symgnn.training.checkpoint import load, load_tensors
 from symgnn.training.evaluation import read_run
 from symgnn.training.metrics import pearson
@@ -144,15 +143,6 @@ def test_the_loss_is_over_labelled_atoms(graphs, tmp_path):
     assert loss == pytest.approx(np.mean(terms), rel=1e-5)  # single precision
 
 
-def linear_batch(inputs, target, weight=None):
-    """A batch of atoms that have inputs and labels and no edges."""
-    count = torch.arange(len(target))
-    alone = torch.full_like(count, 29), torch.zeros(2, 0, dtype=torch.long), torch.zeros(0, 3)
-    weight = np.ones(len(target)) if weight is None else weight
-    inputs, target, weight = (torch.from_numpy(x).float() for x in (inputs, target, weight))
-    return Batch(*alone, target, count, weight, inputs)
-
-
 def test_ridge_is_the_closed_form(graphs, finished):
     """Against normal equations in numpy, on standardised inputs."""
     training = read_graphs(graphs).of_split("train")
@@ -164,101 +154,6 @@ def test_ridge_is_the_closed_form(graphs, finished):
     moments = x.T @ x + float(linear.penalty) * np.eye(x.shape[1])
     weight = np.linalg.solve(moments, x.T @ (y - y.mean()))
     np.testing.assert_allclose(linear.weight.numpy(), weight, rtol=1e-5, atol=1e-8)
-
-
-def test_rows_at_once_change_no_line(monkeypatch):
-    random, linear = torch.Generator().manual_seed(0), LinearFit(5)
-    for tensor in (linear.mean, linear.deviation, linear.weight.data):
-        tensor.copy_(torch.rand(5, generator=random) + 0.5)
-    inputs = torch.rand(40, 5, generator=random)
-    expected = (inputs.double() - linear.mean) / linear.deviation @ linear.weight
-    for rows in (7, 8, 100):
-        monkeypatch.setattr("symgnn.models.ridge.ROWS_AT_ONCE", rows)
-        torch.testing.assert_close(linear(inputs), expected.float())
-
-
-@pytest.mark.parametrize(("glasses", "labels", "inputs"), [(2, 40, 20), (9, 7, 90), (1, 60, 30)])
-def test_the_penalty_predicts_left_out_glasses_best(glasses, labels, inputs):
-    """Against fits to all but each fold's glasses, written out, for unequal weights.
-
-    More glasses than folds share them in turn; of one glass each sixth of the atoms is a fold.
-    """
-    random = np.random.default_rng(1)
-    x, weight = random.normal(size=(glasses * labels, inputs)), random.uniform(0.2, 1.0, 1000)
-    y = x[:, 0] + random.normal(size=len(x))
-    weight = weight[: len(x)]
-    x, y, weight = (array.astype(np.float32).astype(float) for array in (x, y, weight))
-    glass = np.repeat(np.arange(glasses), labels)
-    linear = LinearFit(inputs, level=1e9)  # each glass by itself: centring is all it does
-    linear.solve(
-        [linear_batch(x[glass == k], y[glass == k], weight[glass == k]) for k in range(glasses)]
-    )
-    if glasses == 1:
-        glass = np.arange(60) // 10
-    x = (x - x.mean(0)) / x.std(0, ddof=1)
-    root = np.sqrt(weight)[:, None]
-    for k in np.unique(glass):
-        mine = glass == k
-        for values in (x, y):
-            values[mine] -= np.average(values[mine], axis=0, weights=weight[mine])
-    x, y = root * x, root[:, 0] * y
-    scores = []
-    for penalty in PENALTIES.numpy():
-        error = 0.0
-        for fold in range(6):
-            out = glass % 6 == fold
-            moments = x[~out].T @ x[~out] + penalty * np.eye(inputs)
-            error += ((y[out] - x[out] @ np.linalg.solve(moments, x[~out].T @ y[~out])) ** 2).sum()
-        scores.append(error)
-    assert float(linear.penalty) == PENALTIES[np.argmin(scores)]
-    assert 0 < np.argmin(scores) < len(scores) - 1
-
-
-@pytest.mark.parametrize("labelled_to", [600, 60])  # everywhere, or on a tenth of the ring
-def test_parts_of_one_glass_are_compact_in_space(labelled_to):
-    """Atoms of a ring in any order: each part is one arc, and they are of about one length."""
-    atoms, near = 600, 4
-    place = np.random.default_rng(3).permutation(atoms)  # of each atom on the ring
-    number = np.argsort(place)
-    steps = [step for step in range(-near, near + 1) if step]
-    target = np.repeat(np.arange(atoms), len(steps))
-    source = number[(place[target] + np.tile(steps, atoms)) % atoms]
-    vector = np.zeros((len(target), 3))
-    vector[:, 0] = np.tile(steps, atoms)
-    batch = Batch(
-        species=torch.full((atoms,), 29),
-        edge_index=torch.from_numpy(np.stack([source, target])),
-        edge_vector=torch.from_numpy(vector).float(),
-        target=torch.zeros(atoms),
-        labelled=torch.from_numpy(np.flatnonzero((place < labelled_to) & (place % 2 == 0))),
-        weight=torch.ones(atoms),
-    )
-    parts = _compact_parts(batch)
-    assert torch.equal(torch.cat(parts).sort().values, batch.labelled)
-    every = np.full(atoms, -1)
-    for k, part in enumerate(parts):
-        every[place[part.numpy()]] = k
-    on_ring = every[every >= 0]
-    assert (on_ring != np.roll(on_ring, 1)).sum() == len(parts) == 6  # also across the end
-    sizes = [len(part) for part in parts]
-    assert max(sizes) <= 3 * min(sizes)  # four arcs between six places, two of them halved again
-
-
-def test_few_noisy_labels_get_a_large_penalty_and_many_clean_ones_a_small_one():
-    random = np.random.default_rng(2)
-    truth = random.normal(size=300) / 300**0.5
-    penalties = {}
-    for labels, noise in ((100, 3.0), (5000, 0.01)):
-        x = random.normal(size=(labels, 300))
-        linear = LinearFit(300)
-        linear.solve([linear_batch(x, x @ truth + noise * random.normal(size=labels))])
-        penalties[labels] = float(linear.penalty)
-        fresh = random.normal(size=(2000, 300))
-        # labels of such noise say next to nothing: a fit that believed them would be off by 1.7
-        error = linear(torch.from_numpy(fresh)).numpy() - fresh @ truth
-        assert np.sqrt((error**2).mean()) < (1.1 if noise > 1 else 0.01)
-    assert penalties[100] >= 1e3
-    assert penalties[5000] <= 1.0
 
 
 def test_glasses_without_a_label_change_nothing(graphs, finished, tmp_path):
@@ -424,22 +319,6 @@ def test_errors_of_predictions_come_from_the_validation_glasses(graphs, finished
     )
     inside = np.abs(computed - predicted) < expected
     assert metrics["test"]["coverage"]["one"] == pytest.approx(inside.mean())
-
-
-def test_levels_of_glasses_do_not_tilt_a_fit_that_knows_of_them():
-    """Labels that are linear within each glass, and shifted against the slope between them."""
-    random = np.random.default_rng(0)
-    batches = []
-    for glass in range(3):
-        inputs = random.normal(loc=glass, size=(500, 2))
-        batches.append(linear_batch(inputs, inputs[:, 0] - 3.0 * glass))
-    slopes = {}
-    for level in (0.0, 10.0):
-        linear = LinearFit(2, level=level)
-        linear.solve(batches)
-        slopes[level] = (linear.weight / linear.deviation).numpy()
-    np.testing.assert_allclose(slopes[10.0], [1.0, 0.0], atol=2e-3)
-    assert slopes[0.0][0] < 0.7
 
 
 def test_a_stopped_fit_ends_when_it_is_called_again(graphs, tmp_path):
