@@ -108,6 +108,8 @@ def print_costs(events: dict[str, np.ndarray]) -> None:
     negative = second[converged] < Protocol().second_negative
     print(f"second eigenvalue negative: {negative.mean():.1%};", end=" ")
     print(f"connected: {connected[converged].mean():.1%},", end=" ")
+    unknown = np.isnan(events[fields.FINAL_ENERGY][converged]).mean()
+    print(f"no final minimum known: {unknown:.1%},", end=" ")
     again = events[fields.DUPLICATE_OF] >= 0
     print(f"of those that involve their target {again.sum()} found by an earlier search")
     change = 1e3 * (events[fields.BARRIER] - events[fields.REGION_BARRIER])[converged]
