@@ -20,7 +20,8 @@ import numpy as np
 from leave_one_group_out import symgnn
 
 from symgnn import fields
-from symgnn.barriers.events import counted, read_columns
+from symgnn.barriers.events import read_columns
+from symgnn.barriers.labels import counted
 from symgnn.graphs.dataset import Dataset, read_graphs, write_graphs
 from symgnn.graphs.graph import Graph
 from symgnn.training.checkpoint import load

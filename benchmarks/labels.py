@@ -10,7 +10,8 @@ their variance that is not the scatter of the searches), and the r that two perf
 have with the noise of both; then how searches ended, what they cost and how far saddles move when
 all atoms become free. Several files of events
 (runs with other seeds, of other atoms) count together. `--converged 20` takes each atom's first 20
-converged searches, of 25 for example, so that all means are of as many.
+converged searches, of 25 for example, so that all means are of as many, and `--region 40` each
+atom's first 40 searches that ended in the region.
 
     python benchmarks/labels.py glass.xyz --events events.h5
 
@@ -27,9 +28,9 @@ from ase.neighborlist import neighbor_list
 from labelled import add_structure, structure
 
 from symgnn import fields
-from symgnn.barriers.events import LABELS, atom_means, counted, read_columns, weights
+from symgnn.barriers.events import read_columns, read_region
+from symgnn.barriers.labels import LABELS, Columns, Means, counted, label_means
 from symgnn.barriers.protocol import Protocol, Status
-from symgnn.report.statistics import label_reliability
 from symgnn.structures import write_structure
 
 # eV, of a published label: train0 and train1, copies of one glass with a standard deviation of
@@ -38,13 +39,12 @@ LABEL_NOISE = 0.142
 SHELLS = ((0.0, 3.6), (3.6, 5.0), (5.0, 6.5), (6.5, 8.0), (8.0, 10.0))  # Å
 
 
-def read_all(paths: list[Path]) -> dict[str, np.ndarray]:
+def joined(parts: list[Columns]) -> Columns:
     """The searches of several events.h5 of one structure, one after another."""
-    parts = [read_columns(path) for path in paths]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def first_converged(events: dict[str, np.ndarray], number: int) -> dict[str, np.ndarray]:
+def first_converged(events: Columns, number: int) -> Columns:
     """The searches of each atom up to its converged search `number`."""
     keep = np.zeros(len(events[fields.ATOM]), dtype=bool)
     converged = counted(events, "all")
@@ -55,17 +55,10 @@ def first_converged(events: dict[str, np.ndarray], number: int) -> dict[str, np.
     return {name: column[keep] for name, column in events.items()}
 
 
-def reliability(events: dict[str, np.ndarray], label: str) -> float:
-    """The share of the variance of atoms' means that is not the scatter of their searches."""
-    mask = counted(events, label)
-    columns = events[fields.ATOM], events[fields.BARRIER], weights(events, label)
-    return label_reliability(*(column[mask] for column in columns))
-
-
-def print_label(name: str, mean: np.ndarray, labels: np.ndarray, reliable: float) -> None:
+def print_label(name: str, means: Means, labels: np.ndarray) -> None:
     """A row of the comparison."""
-    known = np.isfinite(mean)
-    ours, theirs = mean[known], labels[known]
+    known = np.isfinite(means.mean)
+    ours, theirs, reliable = means.mean[known], labels[known], means.reliability
     r = np.corrcoef(ours, theirs)[0, 1]
     ratio = ours.mean() / theirs.mean()
     spread = np.std(ours - theirs) / theirs.mean() / np.sqrt(known.sum())
@@ -75,21 +68,19 @@ def print_label(name: str, mean: np.ndarray, labels: np.ndarray, reliable: float
     print(f"{reliable:.2f} | {np.sqrt(reliable * of_labels):.3f} |")
 
 
-def print_comparison(events: dict[str, np.ndarray], labels: np.ndarray) -> None:
+def print_comparison(events: Columns, region: Columns, labels: np.ndarray) -> None:
     """Every kind of label beside the published ones."""
     print("| searches that count | Pearson | mean over labels' mean | reliability | r at most |")
     print("|---|---|---|---|---|")
     for name in LABELS:
-        mean, _ = atom_means(events, len(labels), name)
-        if not np.isfinite(mean).any():  # such as connected ones where no sides were relaxed
-            continue
-        print_label(name, mean, labels, reliability(events, name))
+        means = label_means(events, region, len(labels), name)
+        if np.isfinite(means.mean).any():  # no connected ones where no sides were relaxed
+            print_label(name, means, labels)
     frozen = {**events, fields.BARRIER: events[fields.REGION_BARRIER]}
-    mean, _ = atom_means(frozen, len(labels), "all")
-    print_label("all, of the region", mean, labels, reliability(frozen, "all"))
+    print_label("all, of the region", label_means(frozen, region, len(labels), "all"), labels)
 
 
-def print_costs(events: dict[str, np.ndarray]) -> None:
+def print_costs(events: Columns) -> None:
     """How searches ended, and their force calls."""
     status, total = events[fields.STATUS], len(events[fields.STATUS])
     for kind in Status:
@@ -144,6 +135,9 @@ def main() -> None:
     add_structure(parser)
     parser.add_argument("--events", type=Path, nargs="+", help="events.h5 of this structure")
     parser.add_argument("--converged", type=int, help="first converged searches to take of an atom")
+    parser.add_argument(
+        "--region", type=int, help="first searches in the region to take of an atom"
+    )
     parser.add_argument("-o", "--output", type=Path, help="write the structure here")
     arguments = parser.parse_args()
     atoms, labels = structure(arguments)
@@ -151,13 +145,18 @@ def main() -> None:
         write_structure(arguments.output, atoms)
     values = {} if labels is None else {"published": labels}
     if arguments.events:
-        events = read_all(arguments.events)
+        events, region = (
+            joined([r(p) for p in arguments.events]) for r in (read_columns, read_region)
+        )
         if arguments.converged:
             events = first_converged(events, arguments.converged)
+        if arguments.region is not None:
+            kept = region[fields.SEARCH] < arguments.region
+            region = {name: column[kept] for name, column in region.items()}
         print_costs(events)
         if labels is not None:
-            print_comparison(events, labels)
-        mean, _ = atom_means(events, len(atoms), "all")
+            print_comparison(events, region, labels)
+        mean = label_means(events, region, len(atoms), "controlled").mean
         if np.isfinite(mean).all():
             values["ours"] = mean
     if values:

@@ -21,8 +21,8 @@ from ase.neighborlist import neighbor_list
 
 import symgnn
 from symgnn import fields
-from symgnn.barriers.events import counted, read_columns
-from symgnn.report.statistics import label_reliability
+from symgnn.barriers.events import read_columns
+from symgnn.barriers.labels import counted, means_of
 from symgnn.training.metrics import pearson
 
 NEAR = 3.6  # Å, nearest neighbours
@@ -47,7 +47,7 @@ def known_mean(table: np.ndarray) -> np.ndarray:
 def perfect(table: np.ndarray) -> float:
     """Pearson's r of a label without noise with the means of the table's rows."""
     row, column = np.nonzero(np.isfinite(table))
-    return float(np.sqrt(label_reliability(row, table[row, column])))
+    return float(np.sqrt(means_of(row, table[row, column], len(table)).reliability))
 
 
 def equivalent_searches(share: float, perfect_of_half: float, half: int) -> float:

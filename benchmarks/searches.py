@@ -24,7 +24,7 @@ from symgnn.barriers.batches import Batch, Ended, places
 from symgnn.barriers.confirmation import Unconfirmed
 from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.event import Event, furthest
-from symgnn.barriers.events import columns_of
+from symgnn.barriers.events import columns_of, region_columns_of
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches
 from symgnn.lammps_interface import LammpsForces
@@ -242,7 +242,7 @@ def main() -> None:
         print_changes(events, checks.moves)
     print_forces(atoms, potential, arguments.radius)
     if labels is not None:
-        print_comparison(columns_of(events), labels)
+        print_comparison(columns_of(events), region_columns_of([]), labels)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ BARRIER_MEAN = "barrier_mean"  # (atoms,), eV, NaN where no search converged
 BARRIER_STD = "barrier_std"  # (atoms,), eV, over the searches of an atom
 SEARCHES = "searches"  # (atoms,), searches made
 CONVERGED = "converged"  # (atoms,), searches that reached a saddle
+MEAN_ERROR = "barrier_mean_error"  # (atoms,), eV, standard error of BARRIER_MEAN
 COUNTED = "counted"  # (atoms,), searches that BARRIER_MEAN is the mean of; so for every label
 
 # graphs.h5: a group a glass
@@ -93,9 +94,14 @@ EDGE = "edge"  # (edges of the field,), column of edge_index
 IMPORTANCE = "importance"  # (edges of the field,), by method; NaN where not computed
 PREDICTION = "prediction"  # attribute of an atom, eV, the model's barrier
 
-# events.h5, group `atoms`: also barrier_mean_pushed, _all, _single, _target and _connected, the
-# means over converged searches that `barriers.events.counted` and `weights` define, and how many
-# these are, counted_pushed and so on; barrier_mean is the one named by attribute `label`.
+# events.h5, group `atoms`: also barrier_mean_controlled, _all, _pushed, _single, _target and
+# _connected, the means that `barriers.labels.label_means` defines, and of how many converged
+# searches they are, counted_controlled and so on; barrier_mean is the one named by attribute
+# `label`.
+
+# events.h5, group `region`: one row a search that ended in the region around its target, with ATOM,
+# SEARCH (counted from 0 for themselves), STATUS, FORCE_EVALUATIONS and BARRIER, there the region's
+REGION = "region"
 
 # events.h5, group `moved`: atoms that go further than 0.1 Å, search after search
 MOVED = "moved"

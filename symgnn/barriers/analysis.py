@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from symgnn import fields
-from symgnn.barriers.events import counted, read_columns, read_events
+from symgnn.barriers.events import read_columns, read_events
+from symgnn.barriers.labels import counted
 from symgnn.barriers.protocol import Status
 from symgnn.files import open_hdf5
 
@@ -15,7 +16,7 @@ def lowest_barriers(events: Path, label: str = "all") -> np.ndarray:
 
     Args:
         events: an events.h5.
-        label: which searches count, see `symgnn.barriers.events.counted`.
+        label: which searches count, see `symgnn.barriers.labels.counted`.
 
     Raises:
         InputError: not an events.h5.

@@ -22,6 +22,14 @@ def barriers(
     ] = "all",
     shard: Annotated[str, typer.Option(help="i/n: only part i (from 0) of the atoms.")] = "0/1",
     searches: Annotated[int, typer.Option(min=1, help="Searches an atom.")] = 20,
+    region_searches: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Further searches an atom that end in the region, for label controlled; by "
+            "default four for each of --searches. None with lammps or --no-check.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of atoms and pushes.")] = 0,
     engine: Annotated[
         str,
@@ -50,10 +58,12 @@ def barriers(
     label: Annotated[
         str,
         typer.Option(
-            help="Converged searches whose mean barrier_mean is: all, single, target or connected "
-            "ones; or pushed: all, weighed by the share of their motion that the pushed atoms have."
+            help="What barrier_mean is: controlled (the mean over all converged searches, made "
+            "more exact by those that end in the region), or the plain mean over all, single, "
+            "target or connected ones; or pushed: all, weighed by the pushed atoms' share of their "
+            "motion."
         ),
-    ] = "all",
+    ] = "controlled",
     push_radius: Annotated[
         float, typer.Option(min=0.1, help="Atoms nearer to the target are pushed, Å.")
     ] = 3.6,
@@ -92,7 +102,8 @@ def barriers(
     Each search pushes an atom and its neighbours in a random direction until the energy curves
     downwards and follows that direction to a saddle point. Only atoms near the target move at
     first (with LAMMPS all do); then every saddle is found again with all atoms free, and both its
-    sides are relaxed.
+    sides are relaxed. Further searches stop before that, at a small part of the cost, and make the
+    mean over the others more exact.
     Finished searches stand in a journal beside the output: the same command goes on where it was
     stopped. Run it alone, under `mpiexec -n N` or under `srun`: the result is the same.
 
@@ -104,8 +115,8 @@ def barriers(
     0.9 eV above the true ones, which stand beside them.
     """
     from symgnn.barriers.batched.engine import PRECISIONS
-    from symgnn.barriers.events import LABELS
     from symgnn.barriers.export import export_event
+    from symgnn.barriers.labels import LABELS
     from symgnn.barriers.protocol import Protocol
     from symgnn.barriers.stage import check_minimum, chosen_atoms, search_barriers, shard_of
     from symgnn.errors import InputError
@@ -135,6 +146,7 @@ def barriers(
         output,
         chosen=chosen,
         searches=searches,
+        region_searches=region_searches,
         seed=seed,
         protocol=Protocol(
             push_radius=push_radius,

@@ -115,9 +115,9 @@ def motion(
 
 def without_saddle(event: Event, status: Status) -> Event:
     """What remains of an event that has no saddle, or that has it no more."""
-    nan, none = float("nan"), np.zeros((0, 3))
+    nan = float("nan")
     return replace(
-        event,
+        without_motion(event),
         status=int(status),
         barrier=nan,
         curvature=nan,
@@ -128,6 +128,14 @@ def without_saddle(event: Event, status: Status) -> Event:
         displacement_max=nan,
         target_displacement=nan,
         pushed_share=nan,
+    )
+
+
+def without_motion(event: Event) -> Event:
+    """An event without the displacements of its atoms."""
+    none = np.zeros((0, 3))
+    return replace(
+        event,
         moved_atoms=none[:, 0].astype(int),
         saddle_displacement=none,
         final_displacement=none,

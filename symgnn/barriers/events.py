@@ -10,6 +10,7 @@ import numpy as np
 
 from symgnn import fields
 from symgnn.barriers.event import Event
+from symgnn.barriers.labels import LABELS, TARGET_MOVES, Columns, counted, label_means
 from symgnn.barriers.protocol import Status
 from symgnn.errors import InputError
 from symgnn.files import FORMAT_ATTRIBUTES, create_hdf5, open_hdf5
@@ -40,48 +41,14 @@ COLUMNS = {
 }
 SAME_ENERGY = 0.01  # eV, most between barriers and between final energies of one event
 SAME_PLACE = 0.15  # Å, most between an atom's places; those that go less than 0.1 Å are not kept
-TARGET_MOVES = 0.2  # Å; a search involves its target where the target goes further than this
-# Å, about the length of a bond: a search in which an atom goes further than this from its place has
-# left the surroundings of the start, and its energy is the sum of several rearrangements.
-SINGLE = 2.5
-LABELS = ("all", "pushed", "single", "target", "connected")
-
-
-def counted(events: dict[str, np.ndarray], label: str) -> np.ndarray:
-    """Which searches count for a label.
-
-    Args:
-        events: columns of events.h5.
-        label: `all` converged searches, and `pushed`, which only weighs them (see `weights`);
-            the `single` ones, whose saddle no atom reaches from
-            further than a bond; those that involve their `target`; those that are also
-            `connected` to the start and distinct (the first of an atom's equal events).
-
-    Returns:
-        (searches,), mask.
-    """
-    mask = events[fields.STATUS] == int(Status.CONVERGED)
-    mask = mask & (np.nan_to_num(events[fields.BARRIER]) > 0.0)  # a search may have gone downhill
-    if label in ("all", "pushed"):
-        return mask
-    if label == "single":
-        return mask & (np.nan_to_num(events[fields.DISPLACEMENT_MAX]) < SINGLE)
-    mask = mask & (np.nan_to_num(events[fields.TARGET_DISPLACEMENT]) > TARGET_MOVES)
-    if label == "target":
-        return mask
-    return mask & (events[fields.CONNECTED] == 1) & (events[fields.DUPLICATE_OF] < 0)
-
-
-def weights(events: dict[str, np.ndarray], label: str) -> np.ndarray:
-    """How much each search counts for a label, (searches,); 0 where it does not.
-
-    In `pushed`, a converged search counts by the share that the atoms pushed at its start (the
-    target and its neighbours) have in the moved atoms' squared displacements at the saddle:
-    an event that took place elsewhere says little about its target. Otherwise 0 or 1, see
-    `counted`.
-    """
-    mask = counted(events, label)
-    return np.where(mask, events[fields.PUSHED_SHARE] if label == "pushed" else 1.0, 0.0)
+# Of group `region`: the searches that ended in the region, where nobody confirmed their saddles.
+REGION_COLUMNS = {
+    fields.ATOM: "i4",
+    fields.SEARCH: "i4",
+    fields.STATUS: STATUS_TYPE,
+    fields.BARRIER: "f8",
+    fields.FORCE_EVALUATIONS: "i4",
+}
 
 
 def duplicates(events: list[Event]) -> np.ndarray:
@@ -121,21 +88,7 @@ def _same(one: Event, other: Event) -> bool:
     return True
 
 
-def atom_means(
-    events: dict[str, np.ndarray], atoms: int, label: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the barriers of every atom, (atoms,), NaN where none."""
-    mask = counted(events, label)
-    atom, barrier = events[fields.ATOM][mask], events[fields.BARRIER][mask]
-    weight = weights(events, label)[mask]
-    total = np.bincount(atom, weight, minlength=atoms).astype(float)  # of integers where none
-    total[total == 0] = np.nan
-    mean = np.bincount(atom, weight * barrier, minlength=atoms) / total
-    square = np.bincount(atom, weight * (barrier - mean[atom]) ** 2, minlength=atoms) / total
-    return mean, np.sqrt(square)
-
-
-def columns_of(events: list[Event]) -> dict[str, np.ndarray]:
+def columns_of(events: list[Event]) -> Columns:
     """The columns of events.h5, each (searches,)."""
     names = [field.name for field in dataclass_fields(Event) if field.name not in RAGGED]
     columns = {name: np.array([getattr(event, name) for event in events]) for name in names}
@@ -143,14 +96,41 @@ def columns_of(events: list[Event]) -> dict[str, np.ndarray]:
     return {name: columns[name].astype(kind) for name, kind in COLUMNS.items()}
 
 
+def region_columns_of(events: Iterable[Event]) -> Columns:
+    """The columns of group `region`, each (searches,), in the order of atom and search.
+
+    Args:
+        events: of searches that ended in the region.
+    """
+    rows = sorted(events, key=lambda event: (event.atom, -event.search))
+    columns = {name: np.array([getattr(row, name) for row in rows]) for name in REGION_COLUMNS}
+    columns[fields.SEARCH] = region_number(columns[fields.SEARCH])
+    return {name: columns[name].astype(kind) for name, kind in REGION_COLUMNS.items()}
+
+
+def region_number(search: int | np.ndarray) -> int | np.ndarray:
+    """The number of a search that ends in the region, which is negative elsewhere, and back.
+
+    So it shares neither its pushes nor its line in a journal with a search that is confirmed.
+    """
+    return -1 - search
+
+
 def write_events(
-    path: Path, events: Iterable[Event], *, atoms: int, label: str, attributes: dict[str, object]
+    path: Path,
+    events: Iterable[Event],
+    region: Columns,
+    *,
+    atoms: int,
+    label: str,
+    attributes: dict[str, object],
 ) -> None:
     """Write events.h5, the rows in the order of atom and search.
 
     Args:
         path: of the file.
         events: what was found, in any order.
+        region: see `region_columns_of`.
         atoms: number of atoms of the structure.
         label: which mean `barrier_mean` is, one of `LABELS`.
         attributes: protocol, seed, structure hash, potential checksum, versions.
@@ -160,24 +140,30 @@ def write_events(
     with create_hdf5(path, "events") as file:
         file.attrs.update(dict(sorted(attributes.items())))
         file.attrs["label"] = label
-        _write_columns(file, columns, atoms, label)
+        _write_columns(file, columns, region, atoms, label)
         _write_moved(file, rows)
 
 
-def _write_columns(file: h5py.File, columns: dict[str, np.ndarray], atoms: int, label: str) -> None:
+def _write_columns(
+    file: h5py.File, columns: Columns, region: Columns, atoms: int, label: str
+) -> None:
     group = file.create_group(fields.EVENTS)
     for name, kind in COLUMNS.items():
         group.create_dataset(name, data=columns[name], dtype=kind)
+    group = file.create_group(fields.REGION)
+    for name, kind in REGION_COLUMNS.items():
+        group.create_dataset(name, data=region[name], dtype=kind)
     group = file.create_group(fields.ATOMS)
     for kind in LABELS:
-        mean, deviation = atom_means(columns, atoms, kind)
-        number = np.bincount(columns[fields.ATOM][counted(columns, kind)], minlength=atoms)
-        group.create_dataset(f"{fields.BARRIER_MEAN}_{kind}", data=mean)
-        group.create_dataset(f"{fields.COUNTED}_{kind}", data=number.astype("i4"))
+        found = label_means(columns, region, atoms, kind)
+        number = found.number.astype("i4")
+        group.create_dataset(f"{fields.BARRIER_MEAN}_{kind}", data=found.mean)
+        group.create_dataset(f"{fields.COUNTED}_{kind}", data=number)
         if kind == label:
-            group.create_dataset(fields.BARRIER_MEAN, data=mean)
-            group.create_dataset(fields.BARRIER_STD, data=deviation)
-            group.create_dataset(fields.COUNTED, data=number.astype("i4"))
+            group.create_dataset(fields.BARRIER_MEAN, data=found.mean)
+            group.create_dataset(fields.BARRIER_STD, data=found.deviation)
+            group.create_dataset(fields.MEAN_ERROR, data=found.error)
+            group.create_dataset(fields.COUNTED, data=number)
     converged = counted(columns, "all")
     atom = columns[fields.ATOM]
     number = np.bincount(atom, minlength=atoms)
@@ -197,7 +183,7 @@ def _write_moved(file: h5py.File, rows: list[Event]) -> None:
         group.create_dataset(name, data=np.concatenate(parts).astype(kind))
 
 
-def read_columns(path: Path | str) -> dict[str, np.ndarray]:
+def read_columns(path: Path | str) -> Columns:
     """The columns of group `events` of an events.h5.
 
     Raises:
@@ -205,6 +191,23 @@ def read_columns(path: Path | str) -> dict[str, np.ndarray]:
     """
     with open_hdf5(path, "events") as file:
         return {name: file[fields.EVENTS][name][:] for name in COLUMNS}
+
+
+def read_region(path: Path | str) -> Columns:
+    """The columns of group `region` of an events.h5, empty where an earlier version wrote it.
+
+    Raises:
+        InputError: the file is not a whole events.h5 of this version.
+    """
+    with open_hdf5(path, "events") as file:
+        return region_columns(file)
+
+
+def region_columns(file: h5py.File) -> Columns:
+    """See `read_region`."""
+    if fields.REGION not in file:
+        return region_columns_of([])
+    return {name: file[fields.REGION][name][:] for name in REGION_COLUMNS}
 
 
 def _read(path: Path | str, rows: slice) -> list[Event]:
@@ -250,6 +253,7 @@ def merge_events(paths: list[Path], output: Path) -> None:
         InputError: the shards are not of the same work, or one search stands in two of them.
     """
     first: dict[str, object] = {}
+    regions: list[Columns] = []
     merged: dict[tuple[int, int], Event] = {}
     used: list[str] = []
     for path in paths:
@@ -268,11 +272,15 @@ def merge_events(paths: list[Path], output: Path) -> None:
                     f"{path}: search {event.search} of atom {event.atom} is in another shard too"
                 )
             merged[event.atom, event.search] = event
+        regions.append(read_region(path))
     label = str(first.pop("label"))
     kept = {k: v for k, v in first.items() if k not in FORMAT_ATTRIBUTES}
     if used:
         kept["versions"] = _all_versions(used)
-    write_events(output, merged.values(), atoms=atoms, label=label, attributes=kept)
+    region = {name: np.concatenate([part[name] for part in regions]) for name in REGION_COLUMNS}
+    order = np.lexsort((region[fields.SEARCH], region[fields.ATOM]))
+    region = {name: column[order] for name, column in region.items()}
+    write_events(output, merged.values(), region, atoms=atoms, label=label, attributes=kept)
 
 
 def _all_versions(used: list[str]) -> str:

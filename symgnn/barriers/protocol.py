@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import IntEnum
 
+# Searches that end in the region for each that is confirmed, where their number is not given.
+REGION_SEARCHES = 4
+
 
 class Status(IntEnum):
     """How a search ended."""

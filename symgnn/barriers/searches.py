@@ -12,7 +12,7 @@ from symgnn.barriers.artn import Artn, Goal
 from symgnn.barriers.batches import Batch, Ended
 from symgnn.barriers.confirmation import Confirmation, Unconfirmed
 from symgnn.barriers.engines import Engine, OpenSearch
-from symgnn.barriers.event import Event, Sides, motion, without_saddle
+from symgnn.barriers.event import Event, Sides, motion, without_motion, without_saddle
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.structures import structure_hash
 
@@ -54,6 +54,7 @@ class Searches:
     ) -> Iterator[Event]:
         """Run searches, each given as (atom, number of the search); yield them as they end.
 
+        Those with negative numbers (`events.region_number`) end at the saddle of their region.
         At most `most` are under way, and no more than the batch has rows. `between` is called after
         every round, and within it, see `Batch.round`. Where `stop` is true after one, the searches
         under way are dropped; as their numbers are theirs alone, a later run repeats them to the
@@ -66,7 +67,9 @@ class Searches:
             for row, ended in self.searching.round(between):
                 found = self._found(*self._tasks.pop(row), ended)
                 self.searching.leave(row)
-                if self.confirm and found.event.status == Status.CONVERGED:
+                if found.event.search < 0:
+                    yield without_motion(found.event)
+                elif self.confirm and found.event.status == Status.CONVERGED:
                     unconfirmed.append(found)
                 else:
                     yield found.event

@@ -15,10 +15,10 @@ from symgnn.barriers.batched.engine import GIB, BatchedEngine, usable_memory
 from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.engines import Engine
 from symgnn.barriers.event import Event
-from symgnn.barriers.events import write_events
+from symgnn.barriers.events import region_columns_of, region_number, write_events
 from symgnn.barriers.journal import Journal
 from symgnn.barriers.lammps_engine import LammpsEngine
-from symgnn.barriers.protocol import Protocol, Status
+from symgnn.barriers.protocol import REGION_SEARCHES, Protocol, Status
 from symgnn.barriers.searches import Searches
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
@@ -154,6 +154,7 @@ def search_barriers(
     *,
     chosen: np.ndarray,
     searches: int,
+    region_searches: int | None = None,
     seed: int,
     protocol: Protocol,
     radius: float,
@@ -176,6 +177,9 @@ def search_barriers(
         output: events.h5.
         chosen: atoms to search at.
         searches: number of searches an atom.
+        region_searches: further ones that end in the region, None for `REGION_SEARCHES` times as
+            many. There are none where all atoms are free from the beginning, or where no saddle is
+            confirmed: nothing can be learned from them that the others do not tell.
         seed: of the pushes.
         protocol: the numbers that define a search.
         radius: of the free region, Å; without meaning for engine lammps.
@@ -192,6 +196,7 @@ def search_barriers(
         InputError: another process works on the same journal.
     """
     torch.set_num_threads(1)
+    further = REGION_SEARCHES * searches if region_searches is None else region_searches
     source = make_engine(
         engine,
         atoms,
@@ -199,7 +204,7 @@ def search_barriers(
         radius=radius,
         precision=precision,
         memory=memory,
-        searches=-(-len(chosen) * searches // communicator.size),
+        searches=-(-len(chosen) * (searches + further) // communicator.size),
         check=check,
         rank=communicator.rank,
         ranks=communicator.size,
@@ -220,16 +225,21 @@ def search_barriers(
         "protocol": vars(protocol),
         "code": stage_hash("barriers"),
     }
-    wanted = [(int(atom), search) for atom in chosen for search in range(searches)]
+    if not check or source.capacity == len(atoms):
+        further = 0
+    numbers = [*range(searches), *map(region_number, range(further))]
+    wanted = [(int(atom), number) for atom in chosen for number in numbers]
     with Journal(output.with_name(output.name + ".journal"), work) as journal:
         _complete(runner, journal, wanted, budget, communicator)
         missing = [key for key in wanted if key not in journal.events]
         if missing:
             # By this clock or that of another rank, which may have ended a moment earlier.
             budget.stop(f"{len(wanted) - len(missing)} of {len(wanted)} searches")
+        events = [journal.events[key] for key in wanted]
         write_events(
             output,
-            [journal.events[key] for key in wanted],
+            [event for event in events if event.search >= 0],
+            region_columns_of(event for event in events if event.search < 0),
             atoms=len(atoms),
             label=label,
             attributes={
@@ -240,6 +250,7 @@ def search_barriers(
                     engine=work["engine"],
                     radius=radius,
                     searches=searches,
+                    region_searches=further,
                     potential=potential.name,
                     check=check,
                     **vars(protocol),

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import stats
 
 from symgnn import fields
-from symgnn.barriers.events import counted
+from symgnn.barriers.labels import counted
 from symgnn.explanations.bootstrap import Estimate, bootstrap_mean, stratified_difference
 from symgnn.explanations.storage import Explanation
 from symgnn.files import open_hdf5
@@ -22,7 +22,7 @@ def mean_displacements(path: Path | str, label: str = "target") -> dict[int, dic
 
     Args:
         path: events.h5.
-        label: which searches count, see `barriers.events.counted`.
+        label: which searches count, see `barriers.labels.counted`.
 
     Returns:
         target -> atom -> mean displacement from the start to the saddle, Å; atoms that never go

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from symgnn import fields
-from symgnn.barriers.events import counted, weights
+from symgnn.barriers.labels import counted
 from symgnn.report.glasses import grouped
 from symgnn.report.inputs import Events, Glass
 from symgnn.report.page import Figure, figure
@@ -30,11 +30,6 @@ STATUS_COLORS = ("#1f7a5c", "#c77f1a", "#a2476b", "#8794a1", "#7d6bb3")
 def found(events: Events) -> np.ndarray:
     """(searches,) bool: which searches reached a saddle."""
     return counted(events.columns, "all")
-
-
-def labelled(events: Events) -> np.ndarray:
-    """(searches,): what each search counts in the labels of the file; 0 where it does not."""
-    return weights(events.columns, str(events.attributes.get("label", "all")))
 
 
 def status_figure(events: Sequence[Events], glasses: Sequence[Glass]) -> Figure:

@@ -5,23 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from symgnn import fields
-from symgnn.barriers.events import SINGLE
+from symgnn.barriers.labels import SINGLE, Means, label_means, reliability
 from symgnn.barriers.protocol import Protocol
 from symgnn.report.barrier_figures import (
     barrier_figure,
     cost_figure,
     ended,
     found,
-    labelled,
     status_figure,
     trend_figure,
 )
 from symgnn.report.inputs import Events, Glass
 from symgnn.report.page import Section, Table
-from symgnn.report.statistics import label_reliability
 from symgnn.report.words import count, decimal, share
 
 LABEL_MEANINGS = {
+    "controlled": "all, made more exact by further ones that ended in the region",
     "all": "all",
     "pushed": "all, each by the share of its motion that the pushed atoms have",
     "single": f"those in which no atom goes further than {SINGLE} Å to the saddle",
@@ -148,21 +147,35 @@ def _findings(events: Sequence[Events]) -> list[str]:
 
 def noise_sentence(events: Sequence[Events]) -> str:
     """How much of the spread of the labels is real, and the correlation that it allows."""
-    group, value, weight = [], [], []
-    for number, one in enumerate(events):
-        counts = labelled(one)
-        chosen = counts > 0
-        weight.append(counts[chosen])
-        group.append(one.columns[fields.ATOM][chosen].astype(np.int64) + (number << 40))
-        value.append(one.columns[fields.BARRIER][chosen])
-    reliability = label_reliability(*map(np.concatenate, (group, value, weight)))
-    if not np.isfinite(reliability):
+    real = _reliability(events, [str(one.attributes.get("label", "all")) for one in events])
+    if not np.isfinite(real):
         return ""
-    return (
-        f"Of the variance of the labels {share(round(100 * reliability), 100)} is more than the "
+    sentence = (
+        f"Of the variance of the labels {share(round(100 * real), 100)} is more than the "
         "scatter of single searches explains: a perfect model would correlate with them at about "
-        f"{decimal(reliability**0.5)}."
+        f"{decimal(real**0.5)}."
     )
+    further = sum(len(one.region[fields.ATOM]) for one in events)
+    controlled = all(one.attributes.get("label") == "controlled" for one in events)
+    plain = _reliability(events, ["all"] * len(events))
+    if not (controlled and further and np.isfinite(plain)):
+        return sentence
+    return (
+        f"{sentence} Without {count(further, 'further search', 'further searches')} that ended in "
+        f"the region around the target it would be {share(round(100 * plain), 100)} and "
+        f"{decimal(plain**0.5)}."
+    )
+
+
+def _reliability(events: Sequence[Events], labels: Sequence[str]) -> float:
+    """The reliability of the labels of several glasses together, each with its kind of label."""
+    found = [_means(one, label) for one, label in zip(events, labels, strict=True)]
+    mean, error = (np.concatenate([getattr(one, x) for one in found]) for x in ("mean", "error"))
+    return reliability(mean, error)
+
+
+def _means(events: Events, label: str) -> Means:
+    return label_means(events.columns, events.region, len(events.atoms[fields.BARRIER_MEAN]), label)
 
 
 def _table(events: Sequence[Events]) -> Table:

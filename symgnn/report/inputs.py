@@ -13,6 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from symgnn import fields
+from symgnn.barriers.events import region_columns
 from symgnn.errors import InputError
 from symgnn.files import open_hdf5
 from symgnn.structures import read_structure
@@ -73,6 +74,7 @@ class Events:
     Attributes:
         name: the structure's.
         columns: dataset of group `events` -> (searches,).
+        region: the same of group `region`, the searches that ended in the region.
         atoms: dataset of group `atoms` -> (atoms,).
         statuses: meaning of a status, lower case -> its number.
         attributes: of the file.
@@ -80,6 +82,7 @@ class Events:
 
     name: str
     columns: dict[str, np.ndarray]
+    region: dict[str, np.ndarray]
     atoms: dict[str, np.ndarray]
     statuses: dict[str, int]
     attributes: dict[str, object]
@@ -225,7 +228,8 @@ def read_events(path: Path | str) -> Events:
         if not names:
             raise InputError(f"{path}: events/{fields.STATUS}: not an enumeration")
         statuses = {name.lower(): number for name, number in names.items()}
-        return Events(source_name(path), columns, atoms, statuses, dict(file.attrs))
+        region, name = region_columns(file), source_name(path)
+        return Events(name, columns, region, atoms, statuses, dict(file.attrs))
 
 
 def read_json(text: object) -> dict:

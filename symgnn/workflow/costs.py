@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from symgnn.barriers.protocol import REGION_SEARCHES
 from symgnn.workflow.plan import Glass, chosen_count, training_options
 
 
@@ -58,9 +59,13 @@ def search_seconds(glass: Glass, atoms: int, config: Mapping) -> float:
     unit = config["execution"]["costs"]
     protocol = config["barriers"]["protocol"]
     one = unit["barriers_gpu"] if searches_on_gpu(config) else unit["barriers"]
+    total = one * protocol["searches"]
+    if protocol.get("check", True) and protocol.get("engine") != "lammps":
+        total += one * protocol.get("region_searches", REGION_SEARCHES * protocol["searches"])
     if protocol.get("check", True) and not searches_on_gpu(config):
-        one += unit["barriers_check"] + unit["barriers_check_atom"] * glass.atoms
-    return one * atoms * protocol["searches"]
+        check = unit["barriers_check"] + unit["barriers_check_atom"] * glass.atoms
+        total += check * protocol["searches"]
+    return total * atoms
 
 
 def training_seconds(model: str, atoms: int, config: Mapping) -> float:

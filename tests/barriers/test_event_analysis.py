@@ -7,7 +7,7 @@ import pytest
 
 from symgnn.barriers.analysis import lowest_barriers, participation, participations
 from symgnn.barriers.event import without_saddle
-from symgnn.barriers.events import write_events
+from symgnn.barriers.events import region_columns_of, write_events
 from symgnn.barriers.protocol import Status
 from tests.barriers.test_events import event_of
 
@@ -38,7 +38,7 @@ def test_the_lowest_barrier_is_that_of_a_search_that_counts(tmp_path) -> None:
     one_atom = np.zeros_like(found[-1].saddle_displacement)
     one_atom[0, 0] = 1.0
     found[-1] = replace(found[-1], saddle_displacement=one_atom)
-    write_events(path, found, atoms=5, label="all", attributes={})
+    write_events(path, found, region_columns_of([]), atoms=5, label="all", attributes={})
     np.testing.assert_array_equal(lowest_barriers(path), [np.nan, 0.4, np.nan, 0.7, np.nan])
     shared = participations(path)
     assert sorted(shared) == [(1, 0), (1, 1), (1, 3), (3, 0)]

@@ -1,16 +1,10 @@
-"""What a table of events says of an atom: equal events, and which of them its labels count."""
+"""A table of events: equal ones, and how many a label counts."""
 
 import numpy as np
 
 from symgnn import fields
 from symgnn.barriers.event import Event
-from symgnn.barriers.events import (
-    atom_means,
-    counted,
-    duplicates,
-    weights,
-    write_events,
-)
+from symgnn.barriers.events import duplicates, region_columns_of, write_events
 from symgnn.barriers.protocol import Status
 from symgnn.graphs.labels import read_labels
 
@@ -67,35 +61,13 @@ def test_equal_events_of_an_atom_count_once() -> None:
     np.testing.assert_array_equal(shuffled, [expected[k] for k in order])
 
 
-def test_each_label_counts_its_searches() -> None:
-    columns = {
-        fields.ATOM: np.zeros(5, dtype=int),
-        fields.STATUS: np.array([0, 0, 0, 1, 0]),
-        fields.BARRIER: np.array([1.0, 2.0, 1.5, np.nan, -0.1]),
-        fields.FINAL_ENERGY: np.array([0.1, 0.2, 0.3, np.nan, -0.2]),
-        fields.DISPLACEMENT_MAX: np.array([1.0, 2.6, 1.1, np.nan, 1.0]),
-        fields.TARGET_DISPLACEMENT: np.array([0.1, 0.9, 0.9, np.nan, 0.9]),
-        fields.CONNECTED: np.array([1, 0, 1, 0, 1]),
-        fields.DUPLICATE_OF: np.array([-1, -1, -1, -1, -1]),
-        fields.PUSHED_SHARE: np.array([0.5, 0.25, 0.25, np.nan, 0.9]),
-    }
-    expected = {"all": [0, 1, 2], "single": [0, 2], "target": [1, 2], "connected": [2]}
-    for label, rows in expected.items():
-        assert np.flatnonzero(counted(columns, label)).tolist() == rows
-        np.testing.assert_array_equal(weights(columns, label), counted(columns, label))
-    assert weights(columns, "pushed").tolist() == [0.5, 0.25, 0.25, 0.0, 0.0]
-    mean, deviation = atom_means(columns, 2, "pushed")
-    np.testing.assert_allclose(mean, [1.375, np.nan])
-    np.testing.assert_allclose(deviation[0], np.sqrt(0.5 * 0.375**2 + 0.25 * (0.625**2 + 0.125**2)))
-
-
 def test_a_label_s_number_of_searches_is_its_own(tmp_path) -> None:
     """Of three searches that converged two are connected and the same: one counts as connected."""
     same = {"final_energy": 0.4, "connected": True}
     events = [event_of(0, **same), event_of(1, **same), event_of(2, connected=False)]
     path = tmp_path / "events.h5"
     attributes = {"seed": 0, "structure_hash": ""}
-    write_events(path, events, atoms=5, label="all", attributes=attributes)
+    write_events(path, events, region_columns_of([]), atoms=5, label="all", attributes=attributes)
     for label, number in (("barrier_mean", 3), ("barrier_mean_connected", 1)):
         found = read_labels(path, label=label, min_converged=1)
         assert found.atom_fields[fields.COUNTED].tolist() == [0, 0, 0, number, 0]

@@ -18,13 +18,17 @@ from ase.io import read
 
 from symgnn import cli, fields, progress
 from symgnn.barriers import pool, stage
+from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.events import (
     merge_events,
     read_columns,
     read_events,
+    read_region,
+    region_number,
 )
 from symgnn.barriers.journal import Journal
 from symgnn.barriers.protocol import Protocol
+from symgnn.barriers.searches import Searches
 from symgnn.barriers.stage import chosen_atoms, shard_of
 from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.progress import TimeBudget
@@ -37,6 +41,8 @@ OPTIONS = (
     "3",
     "--searches",
     "2",
+    "--region-searches",
+    "1",
     "--radius",
     "8",
     "--seed",
@@ -110,6 +116,37 @@ def test_events_obey_their_meaning(whole: Path, relaxed: Atoms) -> None:
                 total = (weight * columns[fields.BARRIER][chosen]).sum()
                 expected = total / weight.sum() if chosen.any() else np.nan
                 np.testing.assert_allclose(atoms[name][atom], expected)
+
+
+def test_further_searches_end_in_the_region(whole: Path, relaxed: Atoms, cu_zr) -> None:
+    """They stand in a group of their own, and are what searches without confirmation are."""
+    region, columns = read_region(whole), read_columns(whole)
+    assert region[fields.ATOM].tolist() == np.unique(columns[fields.ATOM]).tolist()
+    assert region[fields.SEARCH].tolist() == [0, 0, 0]
+    engine = RegionEngine(relaxed, cu_zr, radius=8.0)
+    protocol = Protocol(activation=-0.2, climb_balance=0.6)
+    alone = Searches(relaxed, engine, protocol=protocol, seed=2, check=False)
+    keys = [(atom, region_number(0)) for atom in region[fields.ATOM].tolist()]
+    found = {event.atom: event for event in alone.run(keys)}
+    assert (region[fields.STATUS] == 0).sum() >= 2
+    for k, (atom, status) in enumerate(
+        zip(region[fields.ATOM], region[fields.STATUS], strict=True)
+    ):
+        assert found[atom].status == status
+        np.testing.assert_array_equal(found[atom].barrier, region[fields.BARRIER][k])
+        again = columns[fields.ATOM] == atom  # its pushes are not those of a confirmed search
+        assert region[fields.BARRIER][k] not in columns[fields.REGION_BARRIER][again]
+
+
+@pytest.mark.parametrize("options", [("--no-check",), ("--engine", "lammps")])
+def test_no_region_no_further_searches(glass, tmp_path, options) -> None:
+    """Without confirmation, or where all atoms are free from the beginning."""
+    output = tmp_path / "events.h5"
+    few = ("--potential", "Cu-Zr-2009", "--atoms", "1", "--searches", "1", *options)
+    subprocess.run(command(glass, output, *few), check=True, capture_output=True)
+    assert len(read_region(output)[fields.ATOM]) == 0
+    with h5py.File(output) as file:
+        assert json.loads(file.attrs["protocol"])["region_searches"] == 0
 
 
 def test_the_share_of_the_pushed_atoms_is_that_of_the_kept_displacements(
@@ -200,10 +237,10 @@ def test_progress_counts_atoms_that_are_done(glass: Path, tmp_path, monkeypatch,
     with Journal(Path(f"{output}.journal"), _work(output)) as journal:
         order = [atom for atom, _ in journal.events]
     for count, line in enumerate(lines[:-1], 1):
-        done = sum(order[:count].count(atom) == 2 for atom in set(order))
-        assert line.startswith(f"searches: {count}/6  ")
+        done = sum(order[:count].count(atom) == 3 for atom in set(order))
+        assert line.startswith(f"searches: {count}/9  ")
         assert f"  atoms {done}/3  converged " in line
-    assert lines[-1].startswith("searches: 6/6  ")
+    assert lines[-1].startswith("searches: 9/9  ")
     assert lines[-1].split("left 0 s")[1] == lines[-2].split("left 0 s")[1]  # figures stay
 
 
@@ -263,7 +300,7 @@ def test_a_killed_run_goes_on_and_repeats_nothing(glass, whole, tmp_path) -> Non
     assert output.read_bytes() == whole.read_bytes()
     kept = before[: before.rfind(b"\n") + 1]
     assert journal.read_bytes().startswith(kept)
-    assert journal.read_bytes().count(b"\n") == 1 + 6
+    assert journal.read_bytes().count(b"\n") == 1 + 9
 
 
 def test_more_searches_keep_those_that_are_done(glass, whole, tmp_path, monkeypatch) -> None:
@@ -294,7 +331,7 @@ def test_the_time_budget_ends_with_75_and_no_output(glass, tmp_path, monkeypatch
         (("--potential", "Cu-Zr-2009", "--engine", "magic"), "auto, cpu, gpu or lammps"),
         (
             ("--potential", "Cu-Zr-2009", "--label", "best"),
-            "all, pushed, single, target, connected",
+            "controlled, all, pushed, single, target, connected",
         ),
         (("--potential", "Cu-Zr-2009", "--searches", "0"), ""),
         (("--potential", "Cu-Zr-2009", "--push-radius", "0"), ""),

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from symgnn import fields
 from symgnn.barriers.event import Event
-from symgnn.barriers.events import write_events
+from symgnn.barriers.events import region_columns_of, write_events
 from symgnn.barriers.protocol import Status
 from symgnn.explanations.storage import Explanation, Structure, write_explanations
 from symgnn.files import create_hdf5
@@ -143,7 +143,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
         path = folder / "barriers" / name / "events.h5"
         attributes = provenance(searches=4, force_tolerance=0.05) | {"seed": 7}
         events = make_events(seed, len(atoms))
-        write_events(path, events, atoms=len(atoms), label="target", attributes=attributes)
+        write_events(
+            path,
+            events,
+            region_columns_of([]),
+            atoms=len(atoms),
+            label="target",
+            attributes=attributes,
+        )
         label = np.full(len(atoms), np.nan)
         label[::3] = 1.2 + 0.02 * np.arange(0, len(atoms), 3) + 0.01 * seed
         graph = glass_graph(name, atoms, cutoff=CUTOFF, barrier=label)

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 
 from symgnn.analysis.radial import mean_distribution, radial_distribution
+from symgnn.barriers.events import region_columns_of, region_number, write_events
 from symgnn.barriers.protocol import Status
 from symgnn.report.assembly import Inputs, assemble
+from symgnn.report.barriers import noise_sentence
 from symgnn.report.glasses import on_cooling
+from symgnn.report.inputs import read_events
 from symgnn.report.words import MINUS
 from symgnn.structures import read_structure
+from tests.report.conftest import make_events
 
 
 def number(text: str) -> float:
@@ -265,3 +269,28 @@ def test_the_error_budget_is_that_of_the_events(page, columns):
     assert f"{found:,} saddles confirmed" in page.text
     assert "by 150 meV in the median and 150 meV at the 95th percentile" in page.text
     assert "off by 4.0 meV in the median and 4 meV at the 95th percentile" in page.text
+
+
+def test_the_noise_of_labels_is_said_with_and_without_the_region(tmp_path):
+    """A search's barrier in the region is 0.2 eV above the confirmed one."""
+    random, atoms = np.random.default_rng(3), 54
+    events, further = [], []
+    for event in make_events(0, atoms):
+        for k in range(6):
+            barrier = 2.0 + 0.02 * event.atom + random.normal(0, 0.4)
+            found = replace(event, status=int(Status.CONVERGED), barrier=barrier + 0.2)
+            if k == 0:
+                events.append(replace(found, barrier=barrier, region_barrier=barrier + 0.2))
+            else:
+                further.append(replace(found, search=region_number(6 * event.search + k)))
+    words = []
+    for name, region in (("without", []), ("with", further)):
+        path = tmp_path / name / "events.h5"
+        columns = region_columns_of(region)
+        write_events(path, events, columns, atoms=atoms, label="controlled", attributes={})
+        words.append(noise_sentence([read_events(path)]))
+    numbers = [[float(x) for x in re.findall(r"\d+(?:\.\d+)?", text)] for text in words]
+    (plain, root), (controlled, better, number, before, worse) = numbers
+    assert (before, worse, number) == (plain, root, len(further))
+    assert controlled > plain + 5  # the variance of an atom's mean falls from 0.04 to 0.007 eV²
+    assert better == pytest.approx(np.sqrt(controlled / 100), abs=0.01)
