@@ -192,12 +192,33 @@ class Confirmation:
 
         Most of the way down is made in a region around the target, whose surroundings stay as they
         are at the saddle. The side that leads away from the start goes on with all atoms free.
+        Where a side leads further than the region's forces reach, both begin again with all free.
         """
-        engine, step = self._engine, self._engine.descending
+        step, last = self._engine.descending, len(self.batches) - 1
+        descents = list(self._descend(found, step, between, stop))
+        if step == last:
+            yield from descents
+            return
+        known = [descent for descent in descents if np.isfinite(descent.energies).all()]
+        yield from self._relax_minima(known, between, stop)
+        lost = {id(one.one): one for one in descents if not np.isfinite(one.energies).all()}
+        again = [descent.one for descent in lost.values()]
+        for descent in self._descend(again, last, between, stop):
+            descent.evaluations += lost[id(descent.one)].evaluations
+            yield descent
+
+    def _descend(
+        self,
+        found: list[Unconfirmed],
+        step: int,
+        between: Callable[[], None],
+        stop: Callable[[], bool],
+    ) -> Iterator[Descent]:
+        """Go down on both sides of saddles of the full system, in one of the larger systems."""
         batch, whole = self.batches[step], step == len(self.batches) - 1
 
         def begin(one: Unconfirmed) -> int:
-            search = engine.open_displaced(one.event.atom, step, one.saddle)
+            search = self._engine.open_displaced(one.event.atom, step, one.saddle)
             row = batch.take(search)
             way = one.saddle[search.atoms]
             start = search.position if whole else search.position - way
@@ -205,7 +226,6 @@ class Confirmation:
             batch.artn.admit_sides(row, *vectors)
             return row
 
-        descents = []
         for one, ended in batch.follow(deque(found), begin, between, stop):
             ways = np.repeat(one.saddle[None], 2, axis=0)
             ways[:, ended.atoms] = np.stack([ended.ahead, ended.behind]) - ended.minimum
@@ -213,9 +233,7 @@ class Confirmation:
             if not whole:
                 energies += one.event.barrier  # they are relative to the saddle's
             settled = np.full(2, whole)
-            ways = self._at_rest(ways)
-            descents.append(Descent(one, energies, ways, ended.evaluations, settled))
-        yield from descents if whole else self._relax_minima(descents, between, stop)
+            yield Descent(one, energies, self._at_rest(ways), ended.evaluations, settled)
 
     def _relax_minima(
         self, descents: list[Descent], between: Callable[[], None], stop: Callable[[], bool]

@@ -194,6 +194,36 @@ def test_a_larger_region_in_between_changes_no_saddle(relaxed, cu_zr) -> None:
         assert stepwise.connected == direct.connected
 
 
+@pytest.mark.parametrize("lost", [[0], [1], [0, 1]])
+def test_sides_that_leave_the_region_are_relaxed_with_all_atoms_free(
+    relaxed, cu_zr, monkeypatch, lost: list[int]
+) -> None:
+    """The event is that of descents that have all atoms free from the beginning."""
+    atoms = relaxed.repeat(2)
+
+    def found(step: int) -> Event:
+        engine = RegionEngine(atoms, cu_zr, radius=5.0)
+        engine.descending = step
+        (event,) = Searches(atoms, engine, protocol=Protocol(), seed=1).run([(77, 2)])
+        return event
+
+    direct = found(2)
+    descend = Confirmation._descend
+
+    def leaving(confirm: Confirmation, saddles: list, step: int, *rest: object):
+        for one in descend(confirm, saddles, step, *rest):
+            if step == 1:
+                one.energies[lost] = np.nan
+            yield one
+
+    monkeypatch.setattr(Confirmation, "_descend", leaving)
+    again = found(1)
+    assert again.check_evaluations > direct.check_evaluations  # with those of the region
+    assert np.isfinite(again.final_energy)
+    for name, value in vars(replace(again, check_evaluations=direct.check_evaluations)).items():
+        np.testing.assert_array_equal(value, getattr(direct, name), err_msg=name)
+
+
 @pytest.mark.parametrize("hessians", [True, False])
 def test_each_larger_system_looks_for_a_second_eigenvalue(relaxed, cu_zr, hessians: bool) -> None:
     engine = RegionEngine(relaxed.repeat(2), cu_zr, radius=5.0, hessians=hessians)

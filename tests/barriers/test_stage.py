@@ -303,6 +303,74 @@ def test_a_killed_run_goes_on_and_repeats_nothing(glass, whole, tmp_path) -> Non
     assert journal.read_bytes().count(b"\n") == 1 + 9
 
 
+def test_kills_at_any_moment_change_nothing(glass, whole, tmp_path) -> None:
+    """In searches, in confirmations and between them, each a little later than the one before."""
+    output = tmp_path / "events.h5"
+    journal = Path(f"{output}.journal")
+    kept, kills = b"", 0
+    for delay in np.linspace(0.1, 1.6, 6):
+        process = subprocess.Popen(command(glass, output, *OPTIONS), stderr=subprocess.DEVNULL)
+        while process.poll() is None and not has_open(process.pid, journal):
+            time.sleep(0.01)
+        time.sleep(delay)
+        kills += process.poll() is None
+        process.kill()
+        process.wait()
+        content = journal.read_bytes()
+        assert content.startswith(kept)  # nothing that was finished is lost
+        kept = content[: content.rfind(b"\n") + 1]
+    assert kills >= 3
+    subprocess.run(command(glass, output, *OPTIONS), check=True, capture_output=True)
+    assert output.read_bytes() == whole.read_bytes()
+    assert journal.read_bytes().count(b"\n") == 1 + 9  # nor made again
+
+
+def test_a_killed_rank_ends_the_work_and_loses_nothing(glass, whole, tmp_path) -> None:
+    mpiexec = Path(sys.executable).with_name("mpiexec")
+    if not mpiexec.exists():
+        pytest.skip("mpiexec is not beside this Python")
+    output = tmp_path / "events.h5"
+    journal = Path(f"{output}.journal")
+    together = subprocess.Popen(
+        [str(mpiexec), "-n", "2", *command(glass, output, *OPTIONS)], stderr=subprocess.DEVNULL
+    )
+    while not (journal.exists() and journal.read_bytes().count(b"\n") >= 2):
+        assert together.poll() is None
+        time.sleep(0.01)
+    (follower,) = (pid for pid in running(output) if b"PMI_RANK=1\0" in environment(pid))
+    os.kill(follower, signal.SIGKILL)
+    assert together.wait(timeout=60) != 0  # and does not wait for the lost rank
+    assert not output.exists()
+    kept = journal.read_bytes()
+    subprocess.run(command(glass, output, *OPTIONS), check=True, capture_output=True)
+    assert journal.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
+    assert output.read_bytes() == whole.read_bytes()
+
+
+def running(output: Path) -> list[int]:
+    """Processes that write this file."""
+    words = f"\0-o\0{output}\0".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            content = entry.read_bytes()
+        except OSError:  # it has ended
+            continue
+        if words in content and b"mpiexec" not in content and b"hydra" not in content:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def has_open(process: int, path: Path) -> bool:
+    """Whether a process has opened a file."""
+    files = Path(f"/proc/{process}/fd")
+    return any(os.path.realpath(entry) == str(path.resolve()) for entry in files.iterdir())
+
+
+def environment(process: int) -> bytes:
+    return Path(f"/proc/{process}/environ").read_bytes()
+
+
 def test_more_searches_keep_those_that_are_done(glass, whole, tmp_path, monkeypatch) -> None:
     output = tmp_path / "events.h5"
     fewer = [*OPTIONS[:4], "--searches", "1", *OPTIONS[6:]]
