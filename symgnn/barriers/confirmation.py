@@ -124,6 +124,12 @@ class Confirmation:
         for descent in self._relax_sides(found, between, stop):
             yield self._event(descent)
 
+    def find_again(self, one: Unconfirmed) -> Unconfirmed:
+        """Find one saddle of all atoms again, with all of them free, from near it."""
+        waiting = [replace(one, again=False)]
+        (found,) = self._find_again(waiting, len(self.batches) - 1, lambda: None, lambda: False)
+        return found
+
     def _find_again(
         self,
         found: list[Unconfirmed],
