@@ -8,8 +8,8 @@ from scipy.optimize import minimize
 
 from symgnn.barriers.confirmation import Confirmation, Unconfirmed
 from symgnn.barriers.eam_engine import RegionEngine
-from symgnn.barriers.event import Event
-from symgnn.barriers.events import SAME_ENERGY
+from symgnn.barriers.event import Event, furthest
+from symgnn.barriers.events import SAME_PLACE
 from symgnn.barriers.lammps_engine import LammpsEngine
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.lammps_interface import LammpsForces
@@ -55,14 +55,15 @@ class Saddles:
     def displacements(self, events: Iterable[Event]) -> Iterator[np.ndarray]:
         """Displacements of all atoms from the start to the saddle, (atoms, 3), Å, one an event.
 
-        NaN where the event has no saddle, or where another one was found: its barrier is not within
-        `SAME_ENERGY` of the event's.
+        NaN where the event has no saddle, or where another one was found: an atom that the event
+        keeps is further than `SAME_PLACE` from its place.
         """
         for event in events:
             way = np.full_like(self._start, np.nan)
             if event.status == Status.CONVERGED:
                 found = self._confirm.find_again(self._guess(event))
-                if abs(found.event.barrier - event.barrier) < SAME_ENERGY:
+                off = found.saddle[event.moved_atoms] - event.saddle_displacement
+                if found.event.status == Status.CONVERGED and furthest(off) < SAME_PLACE:
                     way = found.saddle
             yield way
 

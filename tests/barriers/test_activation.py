@@ -75,9 +75,15 @@ def test_all_displacements_come_back(relaxed, cu_zr, event) -> None:
 
 
 def test_another_saddle_is_not_taken_for_it(relaxed, cu_zr, event) -> None:
-    other = replace(event, barrier=event.barrier + 0.05)
+    """One that an atom reaches by a way that differs by more than 0.15 Å, or none at all."""
+    way = event.saddle_displacement.copy()
+    way[0, 0] += 0.2  # which the search for the saddle takes back
+    other = replace(event, saddle_displacement=way)
     with Saddles(relaxed, cu_zr, STRICT) as saddles:
         (slope,) = saddles.strain_derivatives([other])
+    assert np.isnan(slope).all()
+    with Saddles(relaxed, cu_zr, replace(STRICT, full_tolerance=1e-16)) as saddles:
+        (slope,) = saddles.strain_derivatives([event])
     assert np.isnan(slope).all()
 
 
