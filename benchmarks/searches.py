@@ -6,12 +6,14 @@
 Prints the shares of the force calls by phase, processor seconds a search, a saddle and a force
 call, nanoseconds a listed pair, and the same force call in LAMMPS on the full periodic structure.
 With the published structures it adds the correlation and the means of barriers and labels.
-Numbers of the protocol follow as name=value, e.g. activation=-0.5 push_step=0.2.
+Numbers of the protocol follow as name=value, e.g. activation=-0.5 push_step=0.2. With
+`--no-sides` saddles are confirmed and their sides left out, which the barriers do not need.
 """
 
 import argparse
 import time
 from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -21,10 +23,10 @@ from labels import print_comparison
 
 from symgnn.barriers.artn import Phase
 from symgnn.barriers.batches import Batch, Ended, places
-from symgnn.barriers.confirmation import Unconfirmed
+from symgnn.barriers.confirmation import Descent, Unconfirmed
 from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.event import Event, furthest
-from symgnn.barriers.events import columns_of, region_columns_of
+from symgnn.barriers.events import columns_of, region_columns_of, region_number
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches
 from symgnn.lammps_interface import LammpsForces
@@ -104,6 +106,13 @@ class Confirmations:
         way[places(atoms, ended.atoms)] -= saddle
         self.moves[key] = furthest(way)
         return self._refined(one, ended)
+
+
+def unknown_sides(found: list[Unconfirmed], *_: object) -> Iterator[Descent]:
+    """Sides of saddles that nobody relaxed."""
+    for one in found:
+        nothing = np.zeros((2, *one.saddle.shape))
+        yield Descent(one, np.full(2, np.nan), nothing, 0, np.zeros(2, dtype=bool))
 
 
 def print_costs(events: list[Event], calls: Counter[str], seconds: float) -> None:
@@ -202,11 +211,15 @@ def main() -> None:
     parser.add_argument("--potential", default="Cu-Zr-2009")
     parser.add_argument("--atoms", type=int, default=32)
     parser.add_argument("--searches", type=int, default=3)
+    parser.add_argument(
+        "--region-searches", type=int, default=0, help="further ones, for the controlled label"
+    )
     parser.add_argument("--radius", type=float, default=8.0)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument(
         "--no-check", action="store_true", help="leave out the full system, and both sides"
     )
+    parser.add_argument("--no-sides", action="store_true", help="of saddles that are confirmed")
     parser.add_argument(
         "--differences",
         action="store_true",
@@ -229,12 +242,16 @@ def main() -> None:
     if arguments.no_check:
         searches.confirm = lambda found, *_: [one.event for one in found]
     else:
+        if arguments.no_sides:
+            searches.confirm._relax_sides = unknown_sides
         checks = Confirmations(searches)
     targets = np.random.default_rng(1).choice(len(atoms), arguments.atoms, replace=False)
     start = time.process_time()
     events = list(
         searches.run([(int(atom), k) for atom in targets for k in range(arguments.searches)])
     )
+    further = [region_number(k) for k in range(arguments.region_searches)]
+    region = searches.run([(int(atom), k) for atom in targets for k in further])
     seconds = time.process_time() - start
     print_costs(events, count.calls, seconds - (checks.seconds if checks else 0.0))
     if checks:
@@ -242,7 +259,7 @@ def main() -> None:
         print_changes(events, checks.moves)
     print_forces(atoms, potential, arguments.radius)
     if labels is not None:
-        print_comparison(columns_of(events), region_columns_of([]), labels)
+        print_comparison(columns_of(events), region_columns_of(region), labels)
 
 
 if __name__ == "__main__":
