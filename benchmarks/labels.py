@@ -44,15 +44,14 @@ def joined(parts: list[Columns]) -> Columns:
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def first_converged(events: Columns, number: int) -> Columns:
-    """The searches of each atom up to its converged search `number`."""
-    keep = np.zeros(len(events[fields.ATOM]), dtype=bool)
-    converged = counted(events, "all")
-    for atom in np.unique(events[fields.ATOM]):
-        rows = np.flatnonzero(events[fields.ATOM] == atom)
-        before = np.cumsum(converged[rows]) - converged[rows]
+def first_saddles(searches: Columns, found: np.ndarray, number: int) -> Columns:
+    """The searches of each atom up to its number `number` of those that found a saddle."""
+    keep = np.zeros(len(found), dtype=bool)
+    for atom in np.unique(searches[fields.ATOM]):
+        rows = np.flatnonzero(searches[fields.ATOM] == atom)
+        before = np.cumsum(found[rows]) - found[rows]
         keep[rows[before < number]] = True
-    return {name: column[keep] for name, column in events.items()}
+    return {name: column[keep] for name, column in searches.items()}
 
 
 def print_label(name: str, means: Means, labels: np.ndarray) -> None:
@@ -149,10 +148,9 @@ def main() -> None:
             joined([r(p) for p in arguments.events]) for r in (read_columns, read_region)
         )
         if arguments.converged:
-            events = first_converged(events, arguments.converged)
+            events = first_saddles(events, counted(events, "all"), arguments.converged)
         if arguments.region is not None:
-            kept = region[fields.SEARCH] < arguments.region
-            region = {name: column[kept] for name, column in region.items()}
+            region = first_saddles(region, region[fields.STATUS] == 0, arguments.region)
         print_costs(events)
         if labels is not None:
             print_comparison(events, region, labels)

@@ -25,8 +25,8 @@ from symgnn.barriers.artn import Phase
 from symgnn.barriers.batches import Batch, Ended, places
 from symgnn.barriers.confirmation import Descent, Unconfirmed
 from symgnn.barriers.eam_engine import RegionEngine
-from symgnn.barriers.event import Event, furthest
-from symgnn.barriers.events import columns_of, region_columns_of, region_number
+from symgnn.barriers.event import Event, furthest, region_number
+from symgnn.barriers.events import columns_of, region_columns_of
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches
 from symgnn.lammps_interface import LammpsForces
@@ -251,9 +251,13 @@ def main() -> None:
         searches.run([(int(atom), k) for atom in targets for k in range(arguments.searches)])
     )
     further = [region_number(k) for k in range(arguments.region_searches)]
-    region = searches.run([(int(atom), k) for atom in targets for k in further])
     seconds = time.process_time() - start
-    print_costs(events, count.calls, seconds - (checks.seconds if checks else 0.0))
+    calls = count.calls.copy()
+    region = list(searches.run([(int(atom), k) for atom in targets for k in further]))
+    of_region = time.process_time() - start - seconds
+    print_costs(events, calls, seconds - (checks.seconds if checks else 0.0))
+    if region:
+        print(f"core-seconds: {of_region / len(region):.3f} a search that ends in the region")
     if checks:
         print_checks(checks, len(events))
         print_changes(events, checks.moves)

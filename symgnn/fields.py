@@ -67,7 +67,7 @@ BARRIER_STD = "barrier_std"  # (atoms,), eV, over the searches of an atom
 SEARCHES = "searches"  # (atoms,), searches made
 CONVERGED = "converged"  # (atoms,), searches that reached a saddle
 MEAN_ERROR = "barrier_mean_error"  # (atoms,), eV, standard error of BARRIER_MEAN
-COUNTED = "counted"  # (atoms,), searches that BARRIER_MEAN is the mean of; so for every label
+COUNTED = "counted"  # (atoms,), confirmed searches that BARRIER_MEAN is of; so for every label
 
 # graphs.h5: a group a glass
 # It also has POSITION, CELL, SPECIES and BARRIER, and BARRIER_STD, SEARCHES, CONVERGED and

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -55,7 +56,7 @@ STAGE_MODULES = {
 
 # Modules in a stage's folder that use its results and decide none of them.
 USES = {
-    "barriers": ("export.py",),
+    "barriers": ("activation.py", "analysis.py", "export.py"),
     "training": ("prediction.py", "prediction_files.py", "shipped.py"),
 }
 
@@ -94,15 +95,16 @@ def _without_docstrings(source: str) -> str:
     return ast.dump(tree)
 
 
-def stage_hash(stage: str) -> str:
+def stage_hash(stage: str, without: Sequence[str] = ()) -> str:
     """Hash of the code of one stage; comments, docstrings and layout of Python do not count.
 
     Args:
         stage: a key of `STAGE_MODULES`.
+        without: modules in the stage's folder that do not count either.
     """
     root = Path(symgnn.__file__).parent
     paths = set((root / stage).glob("*.py"))
-    paths -= {root / stage / name for name in USES.get(stage, ())}
+    paths -= {root / stage / name for name in (*USES.get(stage, ()), *without)}
     for pattern in STAGE_MODULES[stage]:
         paths.update(root.glob(pattern))
     digest = hashlib.sha256()

@@ -28,16 +28,17 @@ class Saddles:
     Args:
         atoms: periodic structure at a minimum, the one that was searched.
         potential: the one of the searches.
-        protocol: of the searches, whose tolerances hold again.
+        tolerance: largest atomic force at the saddle, eV/Å. What is left of the forces changes a
+            stress in first order, so it is less than that of the searches.
     """
 
-    def __init__(self, atoms: Atoms, potential: Potential, protocol: Protocol | None = None):
+    def __init__(self, atoms: Atoms, potential: Potential, tolerance: float = 1e-3):
         eam = potential.style in EAM_STYLES.values()
         # all atoms are free here, so the radius of its regions does not matter
         engine = (
             RegionEngine(atoms, potential, radius=8.0) if eam else LammpsEngine(atoms, potential)
         )
-        self._confirm = Confirmation(atoms, engine, protocol or Protocol())
+        self._confirm = Confirmation(atoms, engine, Protocol(full_tolerance=tolerance))
         self._forces = LammpsForces(atoms, potential)
         self._start, self._volume = atoms.positions.copy(), atoms.get_volume()
         self._stress = self._forces.stress(self._start)
@@ -55,12 +56,12 @@ class Saddles:
     def displacements(self, events: Iterable[Event]) -> Iterator[np.ndarray]:
         """Displacements of all atoms from the start to the saddle, (atoms, 3), Å, one an event.
 
-        NaN where the event has no saddle, or where another one was found: an atom that the event
-        keeps is further than `SAME_PLACE` from its place.
+        NaN where the event has no saddle or keeps no atom, or where another one was found: an atom
+        that the event keeps is further than `SAME_PLACE` from its place.
         """
         for event in events:
             way = np.full_like(self._start, np.nan)
-            if event.status == Status.CONVERGED:
+            if event.status == Status.CONVERGED and len(event.moved_atoms):
                 found = self._confirm.find_again(self._guess(event))
                 off = found.saddle[event.moved_atoms] - event.saddle_displacement
                 if found.event.status == Status.CONVERGED and furthest(off) < SAME_PLACE:

@@ -27,7 +27,7 @@ def barriers(
         typer.Option(
             min=0,
             help="Further searches an atom that end in the region, for label controlled; by "
-            "default four for each of --searches. None with lammps or --no-check.",
+            "default four for each of --searches. None with lammps, --no-check or --searches 1.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of atoms and pushes.")] = 0,

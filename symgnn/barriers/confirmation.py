@@ -198,7 +198,8 @@ class Confirmation:
 
         Most of the way down is made in a region around the target, whose surroundings stay as they
         are at the saddle. The side that leads away from the start goes on with all atoms free.
-        Where a side leads further than the region's forces reach, both begin again with all free.
+        Where a side leads further than the region's forces reach, or does not end in it, both
+        begin again with all free.
         """
         step, last = self._engine.descending, len(self.batches) - 1
         descents = list(self._descend(found, step, between, stop))
@@ -206,8 +207,8 @@ class Confirmation:
             yield from descents
             return
         known = [descent for descent in descents if np.isfinite(descent.energies).all()]
-        yield from self._relax_minima(known, between, stop)
         lost = {id(one.one): one for one in descents if not np.isfinite(one.energies).all()}
+        yield from self._relax_minima(known, between, stop)
         again = [descent.one for descent in lost.values()]
         for descent in self._descend(again, last, between, stop):
             descent.evaluations += lost[id(descent.one)].evaluations

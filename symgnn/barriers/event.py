@@ -37,6 +37,14 @@ class Event:
     second_curvature: float = float("nan")
 
 
+def region_number(search: int | np.ndarray) -> int | np.ndarray:
+    """The number of a search that ends in the region, which is negative elsewhere, and back.
+
+    So it shares neither its pushes nor its line in a journal with a search that is confirmed.
+    """
+    return -1 - search
+
+
 @dataclass(frozen=True)
 class Sides:
     """The minima on the two sides of a saddle.

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from symgnn import fields
-from symgnn.barriers.event import Event
+from symgnn.barriers.event import Event, region_number
 from symgnn.barriers.labels import LABELS, TARGET_MOVES, Columns, counted, label_means
 from symgnn.barriers.protocol import Status
 from symgnn.errors import InputError
@@ -106,14 +106,6 @@ def region_columns_of(events: Iterable[Event]) -> Columns:
     columns = {name: np.array([getattr(row, name) for row in rows]) for name in REGION_COLUMNS}
     columns[fields.SEARCH] = region_number(columns[fields.SEARCH])
     return {name: columns[name].astype(kind) for name, kind in REGION_COLUMNS.items()}
-
-
-def region_number(search: int | np.ndarray) -> int | np.ndarray:
-    """The number of a search that ends in the region, which is negative elsewhere, and back.
-
-    So it shares neither its pushes nor its line in a journal with a search that is confirmed.
-    """
-    return -1 - search
 
 
 def write_events(

@@ -69,7 +69,7 @@ class Means:
         mean: (atoms,), eV.
         deviation: (atoms,), eV, standard deviation of the barriers that count.
         error: (atoms,), eV, standard error of the mean from the scatter of the atom's own searches;
-            also NaN where fewer than two count.
+            NaN where fewer than two count.
         number: (atoms,), searches that count.
     """
 
@@ -115,13 +115,8 @@ def label_means(events: Columns, region: Columns, atoms: int, label: str) -> Mea
     """The mean barrier of every atom.
 
     `controlled` is the mean over all converged searches, corrected with the further ones that
-    ended in the region, whose saddles nobody confirmed: the barrier of a region says much about
-    that of the full system, and costs little, so where the region's barriers of the confirmed
-    searches are by chance above those of all of the atom's searches, the mean is lowered by
-    `slope` times the difference. This is the control variate of multifidelity Monte Carlo
-    (Peherstorfer, Willcox and Gunzburger 2016, doi:10.1137/15M1046472, eq. 2.5); the slope is the
-    regression of barriers on those of the region within atoms, so that differences between atoms
-    have no part in it. Without further searches it is the mean over all.
+    ended in the region, whose saddles nobody confirmed: see `controlled_means`. Without further
+    searches it is the mean over all.
 
     Args:
         events: columns of events.h5.
@@ -129,24 +124,53 @@ def label_means(events: Columns, region: Columns, atoms: int, label: str) -> Mea
         atoms: number of atoms of the structure.
         label: one of `LABELS`.
     """
-    atom, barrier = events[fields.ATOM], events[fields.BARRIER]
-    plain = means_of(atom, barrier, atoms, weights(events, label))
-    if label != "controlled":
-        return plain
-    further = _with_barrier(region)
-    mask = counted(events, label)
-    atom, barrier, before = atom[mask], barrier[mask], events[fields.REGION_BARRIER][mask]
-    slope = slope_within(atom, before, barrier, atoms)
+    plain = means_of(events[fields.ATOM], events[fields.BARRIER], atoms, weights(events, label))
+    return controlled_means(events, region, plain) if label == "controlled" else plain
+
+
+def controlled_means(events: Columns, region: Columns, plain: Means) -> Means:
+    """Means over converged searches with the barriers of the region as a control variate.
+
+    The barrier of a region says much about that of the full system, and costs little. So where the
+    saddles of the region that were handed to confirmation lie by chance above all that the atom's
+    searches found in the region, its mean is lowered by `slope` times the difference (multifidelity
+    Monte Carlo: Peherstorfer, Willcox and Gunzburger 2016, doi:10.1137/15M1046472, eq. 2.5). The
+    difference is zero on average whatever confirmation loses, so the mean is as unbiased as the
+    plain one; the slope is the regression of barriers on those of the region within atoms, as
+    differences between atoms have no part in it.
+
+    Args:
+        events: columns of events.h5.
+        region: columns of its group `region`.
+        plain: the means over all converged searches.
+    """
+    atoms = len(plain.mean)
+    in_region = events[fields.STATUS] == int(Status.NOT_CONFIRMED)
+    in_region = in_region | (events[fields.STATUS] == int(Status.CONVERGED))
+    further = region[fields.STATUS] == int(Status.CONVERGED)
+    used = counted(events, "all")
+    atom, before = events[fields.ATOM], events[fields.REGION_BARRIER]
+    slope = slope_within(atom[used], before[used], events[fields.BARRIER][used], atoms)
     if slope == 0.0 or not further.any():
         return plain
-    everything = means_of(
-        np.concatenate([atom, region[fields.ATOM][further]]),
-        np.concatenate([before, region[fields.BARRIER][further]]),
+    of_further = region[fields.ATOM][further]
+    own = means_of(atom[in_region], before[in_region], atoms)
+    every = means_of(
+        np.concatenate([atom[in_region], of_further]),
+        np.concatenate([before[in_region], region[fields.BARRIER][further]]),
         atoms,
     )
-    rest = means_of(atom, barrier - slope * before, atoms)
-    error = np.hypot(rest.error, slope * everything.error)
-    return Means(rest.mean + slope * everything.mean, plain.deviation, error, plain.number)
+    mean = plain.mean - slope * (own.mean - every.mean)
+    # The mean is a sum over independent searches; this is what each of them adds to it.
+    atom, before, used = atom[in_region], before[in_region], used[in_region]
+    first, total = (np.maximum(found.number, 1) for found in (own, every))  # 1: of no use below
+    parts = -slope * (before - own.mean[atom]) * (1.0 / first - 1.0 / total)[atom]
+    barrier = events[fields.BARRIER][in_region][used]
+    parts[used] += (barrier - plain.mean[atom[used]]) / plain.number[atom[used]]
+    noise = np.bincount(atom, parts**2, minlength=atoms) * first / np.maximum(first - 1, 1)
+    noise += (slope * every.error) ** 2 * (total - first) / total
+    error = np.where(plain.number > 1, np.sqrt(noise), np.nan)
+    return Means(mean, plain.deviation, error, plain.number)
 
 
 def slope_within(atom: np.ndarray, first: np.ndarray, second: np.ndarray, atoms: int) -> float:

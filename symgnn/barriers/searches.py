@@ -54,7 +54,7 @@ class Searches:
     ) -> Iterator[Event]:
         """Run searches, each given as (atom, number of the search); yield them as they end.
 
-        Those with negative numbers (`events.region_number`) end at the saddle of their region.
+        Those with negative numbers (`event.region_number`) end at the saddle of their region.
         At most `most` are under way, and no more than the batch has rows. `between` is called after
         every round, and within it, see `Batch.round`. Where `stop` is true after one, the searches
         under way are dropped; as their numbers are theirs alone, a later run repeats them to the

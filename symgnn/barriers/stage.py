@@ -14,8 +14,8 @@ from symgnn.barriers import pool
 from symgnn.barriers.batched.engine import GIB, BatchedEngine, usable_memory
 from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.engines import Engine
-from symgnn.barriers.event import Event
-from symgnn.barriers.events import region_columns_of, region_number, write_events
+from symgnn.barriers.event import Event, region_number
+from symgnn.barriers.events import region_columns_of, write_events
 from symgnn.barriers.journal import Journal
 from symgnn.barriers.lammps_engine import LammpsEngine
 from symgnn.barriers.protocol import REGION_SEARCHES, Protocol, Status
@@ -178,8 +178,8 @@ def search_barriers(
         chosen: atoms to search at.
         searches: number of searches an atom.
         region_searches: further ones that end in the region, None for `REGION_SEARCHES` times as
-            many. There are none where all atoms are free from the beginning, or where no saddle is
-            confirmed: nothing can be learned from them that the others do not tell.
+            many. There are none where all atoms are free from the beginning, where no saddle is
+            confirmed, or with one search an atom: nothing can be learned from them then.
         seed: of the pushes.
         protocol: the numbers that define a search.
         radius: of the free region, Å; without meaning for engine lammps.
@@ -187,7 +187,7 @@ def search_barriers(
         precision: on a GPU, double or mixed.
         memory: on a GPU, most memory of the batches, GiB.
         check: confirm every saddle on the full periodic system.
-        label: which searches `barrier_mean` counts.
+        label: which mean `barrier_mean` is.
         budget: stop in time.
         communicator: the MPI ranks.
 
@@ -197,6 +197,8 @@ def search_barriers(
     """
     torch.set_num_threads(1)
     further = REGION_SEARCHES * searches if region_searches is None else region_searches
+    if not check or searches < 2:
+        further = 0
     source = make_engine(
         engine,
         atoms,
@@ -223,9 +225,9 @@ def search_barriers(
         "radius": radius,
         "check": check,
         "protocol": vars(protocol),
-        "code": stage_hash("barriers"),
+        "code": stage_hash("barriers", without=("events.py", "labels.py")),
     }
-    if not check or source.capacity == len(atoms):
+    if source.capacity == len(atoms):
         further = 0
     numbers = [*range(searches), *map(region_number, range(further))]
     wanted = [(int(atom), number) for atom in chosen for number in numbers]

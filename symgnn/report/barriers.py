@@ -6,7 +6,7 @@ import numpy as np
 
 from symgnn import fields
 from symgnn.barriers.labels import SINGLE, Means, label_means, reliability
-from symgnn.barriers.protocol import Protocol
+from symgnn.barriers.protocol import Protocol, Status
 from symgnn.report.barrier_figures import (
     barrier_figure,
     cost_figure,
@@ -20,7 +20,7 @@ from symgnn.report.page import Section, Table
 from symgnn.report.words import count, decimal, share
 
 LABEL_MEANINGS = {
-    "controlled": "all, made more exact by further ones that ended in the region",
+    "controlled": "all, made more exact by further ones in the region where there are enough",
     "all": "all",
     "pushed": "all, each by the share of its motion that the pushed atoms have",
     "single": f"those in which no atom goes further than {SINGLE} Å to the saddle",
@@ -45,6 +45,7 @@ def section(events: Sequence[Events], glasses: Sequence[Glass]) -> Section:
         opening += (
             f"A search took {cost.mean():,.0f} force evaluations in the mean "
             f"(median {np.median(cost):,.0f}){per_saddle}. {_cost_sentence(events)}"
+            f"{_region_sentence(events)}"
         )
     blocks = [opening.strip(), _table(events), status_figure(events, glasses)]
     findings = [f"{share(saddles, searches)} of {searches:,} saddle searches converged."]
@@ -64,6 +65,22 @@ def _cost_sentence(events: Sequence[Events]) -> str:
         return ""
     total, lanczos = (sum(int(one.columns[key].sum()) for one in events) for key in keys)
     return f"{share(lanczos, total)} of the force evaluations were spent on eigenvectors."
+
+
+def _region_sentence(events: Sequence[Events]) -> str:
+    """How many further searches ended in the region, and what they took."""
+    status, calls = (
+        np.concatenate([one.region[key] for one in events])
+        for key in (fields.STATUS, fields.FORCE_EVALUATIONS)
+    )
+    if not len(status):
+        return ""
+    saddles = int((status == Status.CONVERGED).sum())
+    return (
+        f" {count(len(status), 'further search', 'further searches')} ended in the region around "
+        f"the target, {share(saddles, len(status))} at a saddle, in {calls.mean():,.0f} force "
+        "evaluations each; they make the label more exact."
+    )
 
 
 def _confirmation(events: Sequence[Events]) -> list[str]:
@@ -155,15 +172,13 @@ def noise_sentence(events: Sequence[Events]) -> str:
         "scatter of single searches explains: a perfect model would correlate with them at about "
         f"{decimal(real**0.5)}."
     )
-    further = sum(len(one.region[fields.ATOM]) for one in events)
     controlled = all(one.attributes.get("label") == "controlled" for one in events)
     plain = _reliability(events, ["all"] * len(events))
-    if not (controlled and further and np.isfinite(plain)):
+    if not (controlled and plain != real and np.isfinite(plain)):
         return sentence
     return (
-        f"{sentence} Without {count(further, 'further search', 'further searches')} that ended in "
-        f"the region around the target it would be {share(round(100 * plain), 100)} and "
-        f"{decimal(plain**0.5)}."
+        f"{sentence} Without the further searches that ended in the region around their targets it "
+        f"would be {share(round(100 * plain), 100)} of the variance and {decimal(plain**0.5)}."
     )
 
 

@@ -97,14 +97,15 @@ def as_batch(
 def label_weights(graph: Graph, scaling: Scaling, label_noise: float) -> np.ndarray:
     """Weight of each label in the loss, (atoms,) float64, from the number of its searches.
 
-    A mean over n searches has the variance s^2 / n around the mean over all; a label weighs
-    1 / (1 + s^2 / (n std^2)), the inverse of that variance and of the labels' own together.
+    A mean over n confirmed searches has the variance s^2 / n around the mean over all; a label
+    weighs 1 / (1 + s^2 / (n std^2)), the inverse of that variance and of the labels' own together.
     Without `counted` or `converged` in the graph, or with s = 0, all weigh the same.
 
     Args:
         graph: the graph.
         scaling: has the standard deviation of the labels.
-        label_noise: s, standard deviation of the barriers of one atom's searches, eV.
+        label_noise: s, standard deviation of the barriers of one atom's searches, eV; of controlled
+            means what is left of it, the root of n times the squared `barrier_mean_error`.
     """
     number = graph.atom_fields.get(CONVERGED, np.ones(len(graph.species)))
     searches = graph.atom_fields.get(COUNTED, number)

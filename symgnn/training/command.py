@@ -57,7 +57,9 @@ def train(
         1, help="Epochs between evaluations on the validation glasses, each a row of history.csv."
     ),
     label_noise: float = typer.Option(
-        0.0, help="Spread of one atom's searches, eV: labels of more searches weigh more."
+        0.0,
+        help="Spread of one atom's searches, eV (of controlled labels, what is left of it: "
+        "barrier_mean_error times the root of counted): labels of more searches weigh more.",
     ),
     piece_atoms: int = typer.Option(
         0,

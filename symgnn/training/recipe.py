@@ -28,7 +28,8 @@ class Recipe:
             none.
         patience: epochs without a better validation score after which training stops; 0 for never.
         evaluation_interval: epochs between evaluations on the validation glasses.
-        label_noise: spread of one atom's searches, eV; labels of many searches then weigh more.
+        label_noise: spread of one atom's searches, eV, or what the region's leave of it; labels of
+            many searches then weigh more.
         piece_atoms: atoms of a glass that are trained on at once, with a halo as deep as the
             network; a step takes `batch_size` such pieces. 0: whole glasses.
         precision: of a training step's products, `float32` or `bf16` (mixed, as torch.autocast

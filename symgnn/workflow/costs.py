@@ -59,13 +59,17 @@ def search_seconds(glass: Glass, atoms: int, config: Mapping) -> float:
     unit = config["execution"]["costs"]
     protocol = config["barriers"]["protocol"]
     one = unit["barriers_gpu"] if searches_on_gpu(config) else unit["barriers"]
-    total = one * protocol["searches"]
-    if protocol.get("check", True) and protocol.get("engine") != "lammps":
-        total += one * protocol.get("region_searches", REGION_SEARCHES * protocol["searches"])
-    if protocol.get("check", True) and not searches_on_gpu(config):
-        check = unit["barriers_check"] + unit["barriers_check_atom"] * glass.atoms
-        total += check * protocol["searches"]
-    return total * atoms
+    check = unit["barriers_check"] + unit["barriers_check_atom"] * glass.atoms
+    checked, searches = protocol.get("check", True), protocol["searches"]
+    on_gpu = searches_on_gpu(config)
+    seconds = one * searches
+    if checked and not on_gpu:  # there it is part of the one number
+        seconds += check * searches
+    if checked and searches > 1 and protocol.get("engine") != "lammps":
+        further = protocol.get("region_searches", REGION_SEARCHES * searches)
+        without_check = unit["barriers"] / (unit["barriers"] + check) if on_gpu else 1.0
+        seconds += one * without_check * further
+    return seconds * atoms
 
 
 def training_seconds(model: str, atoms: int, config: Mapping) -> float:

@@ -224,6 +224,22 @@ def test_sides_that_leave_the_region_are_relaxed_with_all_atoms_free(
         np.testing.assert_array_equal(value, getattr(direct, name), err_msg=name)
 
 
+def test_a_side_that_is_lost_with_all_atoms_free_is_told_once(relaxed, cu_zr, monkeypatch) -> None:
+    """Nothing is left to relax it with."""
+    settle = Descent.settle
+
+    def lost(sides: Descent, side: int, ended: object) -> None:
+        settle(sides, side, ended)
+        sides.energies[side] = np.nan
+
+    monkeypatch.setattr(Descent, "settle", lost)
+    engine = RegionEngine(relaxed.repeat(2), cu_zr, radius=5.0)
+    searches = Searches(relaxed.repeat(2), engine, protocol=Protocol(), seed=1)
+    (event,) = searches.run([(77, 2)])
+    assert event.status == Status.CONVERGED
+    assert not event.connected
+
+
 @pytest.mark.parametrize("hessians", [True, False])
 def test_each_larger_system_looks_for_a_second_eigenvalue(relaxed, cu_zr, hessians: bool) -> None:
     engine = RegionEngine(relaxed.repeat(2), cu_zr, radius=5.0, hessians=hessians)

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from symgnn.analysis.radial import mean_distribution, radial_distribution
-from symgnn.barriers.events import region_columns_of, region_number, write_events
+from symgnn.barriers.event import region_number
+from symgnn.barriers.events import region_columns_of, write_events
 from symgnn.barriers.protocol import Status
 from symgnn.report.assembly import Inputs, assemble
-from symgnn.report.barriers import noise_sentence
+from symgnn.report.barriers import noise_sentence, section
 from symgnn.report.glasses import on_cooling
 from symgnn.report.inputs import read_events
 from symgnn.report.words import MINUS
@@ -288,9 +289,13 @@ def test_the_noise_of_labels_is_said_with_and_without_the_region(tmp_path):
         path = tmp_path / name / "events.h5"
         columns = region_columns_of(region)
         write_events(path, events, columns, atoms=atoms, label="controlled", attributes={})
-        words.append(noise_sentence([read_events(path)]))
+        found = read_events(path)
+        words.append(noise_sentence([found]))
+        opening = section([found], []).blocks[0]
+        assert ("further searches ended in the region" in opening) == bool(region)
+    assert f"{len(further)} further searches ended in the region" in opening
     numbers = [[float(x) for x in re.findall(r"\d+(?:\.\d+)?", text)] for text in words]
-    (plain, root), (controlled, better, number, before, worse) = numbers
-    assert (before, worse, number) == (plain, root, len(further))
+    (plain, root), (controlled, better, before, worse) = numbers
+    assert (before, worse) == (plain, root)
     assert controlled > plain + 5  # the variance of an atom's mean falls from 0.04 to 0.007 eV²
     assert better == pytest.approx(np.sqrt(controlled / 100), abs=0.01)

@@ -191,7 +191,19 @@ def test_costs_of_the_paper_s_protocol(repository):
     assert models.gpu_hours == pytest.approx(training * (7 * 20000 + 30))
     assert models.jobs == table["models"].jobs + 4
     large = glasses[next(name for name in splits if glasses[name].atoms == 8000)]
-    config["barriers"]["protocol"]["check"] = False
+    protocol = config["barriers"]["protocol"]
+    protocol["engine"] = "gpu"  # its unit has the check in it, which the others do not make
+    check = unit["barriers_check"] + 8000 * unit["barriers_check_atom"]
+    one = unit["barriers_gpu"]
+    alone = one * unit["barriers"] / (unit["barriers"] + check)
+    assert costs.search_seconds(large, 3, config) == pytest.approx(3 * (20 * one + 80 * alone))
+    protocol |= {"engine": "lammps", "region_searches": 50}
+    lammps = 3 * 20 * (unit["barriers"] + check)
+    assert costs.search_seconds(large, 3, config) == pytest.approx(lammps)
+    protocol["engine"] = "cpu"
+    further = 3 * 50 * unit["barriers"]
+    assert costs.search_seconds(large, 3, config) == pytest.approx(lammps + further)
+    protocol["check"] = False
     assert costs.search_seconds(large, 3, config) == pytest.approx(3 * 20 * unit["barriers"])
     # seven ensembles and rates, one sheared glass each, to a strain of 0.2 in steps of 1e-4
     assert len(sheared) == table["shear"].jobs == 7
