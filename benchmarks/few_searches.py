@@ -1,6 +1,6 @@
 """Many searches at a few atoms, or a few at many? What a model learns from one glass of one's own.
 
-    symgnn barriers glass.xyz --potential Cu-Zr-2009 --searches 5 -o events.h5
+    symgnn barriers glass.xyz --potential Cu-Zr-2009 --searches 5 --region-searches 0 -o events.h5
     python benchmarks/leave_one_group_out.py FOLDER -o study -- --epochs 30 --learning-rate 2e-3
     python benchmarks/few_searches.py glass.xyz events.h5 study/graphs.h5 -o few \
         --atoms 200 400 800 --searches 1 2 5 -- --epochs 30 --learning-rate 2e-3
