@@ -29,10 +29,11 @@ class Saddles:
         atoms: periodic structure at a minimum, the one that was searched.
         potential: the one of the searches.
         tolerance: largest atomic force at the saddle, eV/Å. What is left of the forces changes a
-            stress in first order, so it is less than that of the searches.
+            stress in first order; but the smaller it is, the further soft saddles move, and the
+            more of them are not the event's any more.
     """
 
-    def __init__(self, atoms: Atoms, potential: Potential, tolerance: float = 1e-3):
+    def __init__(self, atoms: Atoms, potential: Potential, tolerance: float = 0.01):
         eam = potential.style in EAM_STYLES.values()
         # all atoms are free here, so the radius of its regions does not matter
         engine = (
