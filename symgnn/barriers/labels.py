@@ -134,7 +134,7 @@ def controlled_means(events: Columns, region: Columns, plain: Means) -> Means:
     The barrier of a region says much about that of the full system, and costs little. So where the
     saddles of the region that were handed to confirmation lie by chance above all that the atom's
     searches found in the region, its mean is lowered by `slope` times the difference (multifidelity
-    Monte Carlo: Peherstorfer, Willcox and Gunzburger 2016, doi:10.1137/15M1046472, eq. 2.5). The
+    Monte Carlo: Peherstorfer, Willcox and Gunzburger 2016, doi:10.1137/15M1046472). The
     difference is zero on average whatever confirmation loses, so the mean is as unbiased as the
     plain one; the slope is the regression of barriers on those of the region within atoms, as
     differences between atoms have no part in it.

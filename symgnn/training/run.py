@@ -1,6 +1,7 @@
 """One training run in a folder: start or resume, train, evaluate, write."""
 
 import json
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -128,6 +129,10 @@ def train_model(
 
 def _remove_results(output: Path) -> None:
     """Remove an earlier training's files, the checkpoint first: it must not vouch for new ones."""
+    if (output / RESULTS[0]).exists():
+        print(
+            f"symgnn: {output}: it held a finished training, which is made again", file=sys.stderr
+        )
     for name in RESULTS:
         (output / name).unlink(missing_ok=True)
 

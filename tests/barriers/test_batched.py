@@ -359,7 +359,7 @@ def test_the_engine_hears_of_memory_and_precision(relaxed, tmp_path: Path, monke
         cli.main()
     assert stop.value.code == 2
     assert "memory: 0.001 GiB: must be at least" in capsys.readouterr().err
-    assert (asked["precision"], asked["searches"]) == ("mixed", 6)
+    assert (asked["precision"], asked["searches"]) == ("mixed", 3 * (2 + 8))  # and in the region
 
 
 class StopsAfter(TimeBudget):
@@ -390,6 +390,7 @@ def test_the_stage_goes_on_where_it_was_stopped(
             output,
             chosen=np.array([40, 77]),
             searches=3,
+            region_searches=1,
             seed=1,
             protocol=Protocol(),
             radius=5.0,
@@ -413,14 +414,14 @@ def test_the_stage_goes_on_where_it_was_stopped(
     monkeypatch.setattr(stage, "make_engine", on_processor)
     whole, stopped, endless = tmp_path / "whole.h5", tmp_path / "stopped.h5", StopsAfter(np.inf)
     search(whole, endless)
-    assert "symgnn: batches on cpu: searches 6 of " in capsys.readouterr().err
+    assert "symgnn: batches on cpu: searches 8 of " in capsys.readouterr().err
     journal = Path(f"{stopped}.journal")
     journal.write_bytes(compiled_journal)
     with pytest.raises(TimeBudgetReached):
         search(stopped, StopsAfter(0.7 * endless.asked))
     kept = journal.read_bytes()
     assert kept.splitlines()[0] != compiled_journal.splitlines()[0]
-    assert 2 <= kept.count(b"\n") < 7
+    assert 2 <= kept.count(b"\n") < 9
     search(stopped, TimeBudget(None))
     assert journal.read_bytes().startswith(kept)
     assert stopped.read_bytes() == whole.read_bytes()

@@ -20,7 +20,8 @@ def folder(finished, tmp_path):
 
 
 def train(graphs, folder, *more, seed=7):
-    run("train", graphs, "--model", "edge_length", "--seed", seed, "-o", folder, *SMALL, *more)
+    options = ("--model", "edge_length", "--seed", seed, *SMALL, *more)
+    return run("train", graphs, "-o", folder, *options)
 
 
 def names(folder):
@@ -41,6 +42,14 @@ def test_a_stopped_training_leaves_no_results_of_an_earlier_one(graphs, folder):
     train(graphs, folder)
     assert names(folder) == FINISHED
     assert load(folder / "checkpoint.pt").seed == 7
+
+
+def test_a_finished_training_says_that_it_is_made_again(graphs, folder):
+    new, words = folder.parent / "new", "held a finished training, which is made again"
+    assert train(graphs, folder).output.count(words) == 1
+    with pytest.raises(TimeBudgetReached):
+        train(graphs, new, "--time-budget", 0)
+    assert words not in train(graphs, new).output
 
 
 class Killed(BaseException):
