@@ -126,7 +126,9 @@ def test_more_searches_compute_only_the_missing(glass_only):
     journal = glass_only.folder / f"{shard}.journal"
     for searches in (2, 3):
         before = journal.read_bytes() if journal.exists() else b""
-        overlay = {"barriers": {"protocol": {"searches": searches}}}
+        overlay = {"barriers": {"protocol": {"searches": searches, "region_searches": searches}}}
         glass_only.run("--cores", "1", shard, overlay=overlay)
         assert journal.read_bytes().startswith(before)
-        assert len(journal_events(journal)) == 2 * searches
+        assert len(journal_events(journal)) == 2 * 2 * searches
+        with h5py.File(glass_only.folder / shard) as file:
+            assert len(file["events/atom"]) == len(file["region/atom"]) == 2 * searches
