@@ -63,6 +63,11 @@ class Descent:
         wanted = (near, 1 - near) if distance < bound else (1 - near,)
         return next((side for side in wanted if not self.settled[side]), None)
 
+    def given_up(self) -> Unconfirmed:
+        """The saddle, with what was spent on its sides."""
+        spent = self.one.event.check_evaluations + self.evaluations
+        return replace(self.one, event=replace(self.one.event, check_evaluations=spent))
+
     def settle(self, side: int, ended: Ended) -> None:
         """Take in what a side became with all atoms free."""
         self.energies[side], self.settled[side] = ended.ahead_energy, True
@@ -126,8 +131,8 @@ class Confirmation:
 
     def find_again(self, one: Unconfirmed) -> Unconfirmed:
         """Find one saddle of all atoms again, with all of them free, from near it."""
-        waiting = [replace(one, again=False)]
-        (found,) = self._find_again(waiting, len(self.batches) - 1, lambda: None, lambda: False)
+        last = len(self.batches) - 1
+        (found,) = self._find_again([one], last, lambda: None, lambda: False)
         return found
 
     def _find_again(
@@ -206,13 +211,14 @@ class Confirmation:
         if step == last:
             yield from descents
             return
-        known = [descent for descent in descents if np.isfinite(descent.energies).all()]
-        lost = {id(one.one): one for one in descents if not np.isfinite(one.energies).all()}
+        known, lost = [], []
+        for descent in descents:
+            if np.isfinite(descent.energies).all():
+                known.append(descent)
+            else:
+                lost.append(descent.given_up())
         yield from self._relax_minima(known, between, stop)
-        again = [descent.one for descent in lost.values()]
-        for descent in self._descend(again, last, between, stop):
-            descent.evaluations += lost[id(descent.one)].evaluations
-            yield descent
+        yield from self._descend(lost, last, between, stop)
 
     def _descend(
         self,

@@ -123,6 +123,10 @@ def test_further_searches_end_in_the_region(whole: Path, relaxed: Atoms, cu_zr) 
     region, columns = read_region(whole), read_columns(whole)
     assert region[fields.ATOM].tolist() == np.unique(columns[fields.ATOM]).tolist()
     assert region[fields.SEARCH].tolist() == [0, 0, 0]
+    with Journal(Path(f"{whole}.journal"), _work(whole)) as journal:
+        ended = [event for event in journal.events.values() if event.search < 0]
+    assert len(ended) == 3
+    assert not any(len(event.moved_atoms) for event in ended)  # which nobody confirmed
     engine = RegionEngine(relaxed, cu_zr, radius=8.0)
     protocol = Protocol(activation=-0.2, climb_balance=0.6)
     alone = Searches(relaxed, engine, protocol=protocol, seed=2, check=False)
@@ -138,11 +142,18 @@ def test_further_searches_end_in_the_region(whole: Path, relaxed: Atoms, cu_zr) 
         assert region[fields.BARRIER][k] not in columns[fields.REGION_BARRIER][again]
 
 
-@pytest.mark.parametrize("options", [("--no-check",), ("--engine", "lammps")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--searches", "2", "--no-check"),
+        ("--searches", "2", "--engine", "lammps"),
+        ("--searches", "1"),
+    ],
+)
 def test_no_region_no_further_searches(glass, tmp_path, options) -> None:
-    """Without confirmation, or where all atoms are free from the beginning."""
+    """Without confirmation, where all atoms are free from the beginning, or without a slope."""
     output = tmp_path / "events.h5"
-    few = ("--potential", "Cu-Zr-2009", "--atoms", "1", "--searches", "1", *options)
+    few = ("--potential", "Cu-Zr-2009", "--atoms", "1", *options)
     subprocess.run(command(glass, output, *few), check=True, capture_output=True)
     assert len(read_region(output)[fields.ATOM]) == 0
     with h5py.File(output) as file:
