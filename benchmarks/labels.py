@@ -29,7 +29,7 @@ from labelled import add_structure, structure
 
 from symgnn import fields
 from symgnn.barriers.events import read_columns, read_region
-from symgnn.barriers.labels import LABELS, Columns, Means, counted, label_means
+from symgnn.barriers.labels import LABELS, Columns, Means, counted, label_means, slope_within
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.structures import write_structure
 
@@ -77,6 +77,16 @@ def print_comparison(events: Columns, region: Columns, labels: np.ndarray) -> No
             print_label(name, means, labels)
     frozen = {**events, fields.BARRIER: events[fields.REGION_BARRIER]}
     print_label("all, of the region", label_means(frozen, region, len(labels), "all"), labels)
+
+
+def print_control(events: Columns, atoms: int) -> None:
+    """How the barriers of one atom's searches go with those of the region."""
+    used = counted(events, "all")
+    names = fields.ATOM, fields.REGION_BARRIER, fields.BARRIER
+    atom, before, barrier = (events[name][used] for name in names)
+    slope = slope_within(atom, before, barrier, atoms)
+    r = np.sqrt(max(slope * slope_within(atom, barrier, before, atoms), 0.0))
+    print(f"within atoms barriers correlate with the region's at {r:.3f}, slope {slope:.3f}")
 
 
 def print_costs(events: Columns) -> None:
@@ -152,6 +162,7 @@ def main() -> None:
         if arguments.region is not None:
             region = first_saddles(region, region[fields.STATUS] == 0, arguments.region)
         print_costs(events)
+        print_control(events, len(atoms))
         if labels is not None:
             print_comparison(events, region, labels)
         mean = label_means(events, region, len(atoms), "controlled").mean

@@ -32,6 +32,7 @@ from symgnn.barriers.searches import Searches
 from symgnn.barriers.stage import chosen_atoms, shard_of
 from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.progress import TimeBudget
+from symgnn.provenance import stage_hash
 from symgnn.structures import write_structure
 
 OPTIONS = (
@@ -393,6 +394,13 @@ def environment(process: int) -> bytes:
         return Path(f"/proc/{process}/environ").read_bytes()
     except OSError:  # it has ended
         return b""
+
+
+def test_a_journal_outlives_edits_of_what_labels_are(whole) -> None:
+    """Its searches depend on neither the table of events nor the means over it."""
+    code = _work(whole)["code"]
+    assert code == stage_hash("barriers", without=("events.py", "labels.py"))
+    assert code != stage_hash("barriers", without=("events.py",)) != stage_hash("barriers")
 
 
 def test_more_searches_keep_those_that_are_done(glass, whole, tmp_path, monkeypatch) -> None:
