@@ -7,7 +7,7 @@ import pytest
 from ase import Atoms, units
 from ase.optimize import LBFGS
 
-from symgnn.barriers.activation import Saddles, activation_volume
+from symgnn.barriers.activation import AROUND_FORCE, Saddles, activation_volume
 from symgnn.barriers.confirmation import Confirmation, Unconfirmed
 from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.event import Event, without_saddle
@@ -72,6 +72,23 @@ def test_all_displacements_come_back(relaxed, cu_zr, event) -> None:
         saddle, force = forces.energy_and_forces(relaxed.positions + way)
     assert np.linalg.norm(force, axis=1).max() < 1e-3
     assert saddle - start == pytest.approx(event.barrier, abs=1e-4)  # F² / 2k of either
+
+
+def test_atoms_around_are_relaxed_before_the_saddle_is_looked_for(relaxed, cu_zr, event) -> None:
+    """Those that are kept stand where they were, and no others feel a force."""
+    others = np.setdiff1d(np.arange(len(relaxed)), event.moved_atoms)
+    assert len(others) > 20
+    with Saddles(relaxed, cu_zr) as saddles:
+        guess = saddles._guess(event).saddle
+    np.testing.assert_array_equal(guess[event.moved_atoms], event.saddle_displacement)
+    alone = guess.copy()
+    alone[others] = 0.0
+    with LammpsForces(relaxed, cu_zr) as forces:
+        kept, before = forces.energy_and_forces(relaxed.positions + alone)
+        all_of_them, after = forces.energy_and_forces(relaxed.positions + guess)
+    assert np.abs(before[others]).max() > 0.05
+    assert np.abs(after[others]).max() < AROUND_FORCE
+    assert all_of_them < kept
 
 
 def test_another_saddle_is_not_taken_for_it(relaxed, cu_zr, event) -> None:
