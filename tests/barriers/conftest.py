@@ -1,5 +1,6 @@
 """Small structures for the barriers' tests."""
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from ase.optimize import LBFGS
 
 from symgnn.lammps_interface import LammpsForces
 from symgnn.potentials import Potential, find_potential
+from symgnn.structures import write_structure
+from tests.barriers.stage_runs import OPTIONS, command
 from tests.calculators import ForcesCalculator
 
 
@@ -45,3 +48,18 @@ def relaxed(cu_zr: Potential) -> Atoms:
         atoms.calc = None
     atoms.positions = np.round(atoms.positions, 8)  # what a written file holds
     return atoms
+
+
+@pytest.fixture(scope="session")
+def glass(relaxed: Atoms, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("glass") / "glass.xyz"
+    write_structure(path, relaxed)
+    return path
+
+
+@pytest.fixture(scope="session")
+def whole(glass: Path, tmp_path_factory) -> Path:
+    """All searches in one go."""
+    output = tmp_path_factory.mktemp("whole") / "events.h5"
+    subprocess.run(command(glass, output, *OPTIONS), check=True, capture_output=True)
+    return output

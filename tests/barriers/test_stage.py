@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -34,36 +32,7 @@ from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.progress import TimeBudget
 from symgnn.provenance import stage_hash
 from symgnn.structures import write_structure
-
-OPTIONS = (
-    "--potential",
-    "Cu-Zr-2009",
-    "--atoms",
-    "3",
-    "--searches",
-    "2",
-    "--region-searches",
-    "1",
-    "--radius",
-    "8",
-    "--seed",
-    "2",
-    "--activation",  # of the protocol with which this seed finds an event of each kind
-    "-0.2",
-    "--climb-balance",
-    "0.6",
-)
-
-
-@pytest.fixture(scope="module")
-def glass(relaxed: Atoms, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("glass") / "glass.xyz"
-    write_structure(path, relaxed)
-    return path
-
-
-def command(glass: Path, output: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "symgnn.cli", "barriers", str(glass), *options, "-o", str(output)]
+from tests.barriers.stage_runs import OPTIONS, command
 
 
 def exit_code(monkeypatch, *arguments: str) -> int:
@@ -71,14 +40,6 @@ def exit_code(monkeypatch, *arguments: str) -> int:
     with pytest.raises(SystemExit) as stop:
         cli.main()
     return stop.value.code
-
-
-@pytest.fixture(scope="module")
-def whole(glass: Path, tmp_path_factory) -> Path:
-    """All searches in one go."""
-    output = tmp_path_factory.mktemp("whole") / "events.h5"
-    subprocess.run(command(glass, output, *OPTIONS), check=True, capture_output=True)
-    return output
 
 
 def test_events_obey_their_meaning(whole: Path, relaxed: Atoms) -> None:
@@ -295,105 +256,6 @@ def test_two_ranks_give_the_same_bytes(glass, whole, tmp_path) -> None:
         capture_output=True,
     )
     assert output.read_bytes() == whole.read_bytes()
-
-
-def test_a_killed_run_goes_on_and_repeats_nothing(glass, whole, tmp_path) -> None:
-    output = tmp_path / "events.h5"
-    journal = Path(f"{output}.journal")
-    process = subprocess.Popen(command(glass, output, *OPTIONS), stderr=subprocess.DEVNULL)
-    while process.poll() is None:
-        if journal.exists() and journal.read_bytes().count(b"\n") >= 2:
-            process.send_signal(signal.SIGKILL)
-            break
-        time.sleep(0.01)
-    process.wait()
-    before = journal.read_bytes()
-    subprocess.run(command(glass, output, *OPTIONS), check=True, capture_output=True)
-    assert output.read_bytes() == whole.read_bytes()
-    kept = before[: before.rfind(b"\n") + 1]
-    assert journal.read_bytes().startswith(kept)
-    assert journal.read_bytes().count(b"\n") == 1 + 9
-
-
-def test_kills_at_any_moment_change_nothing(glass, whole, tmp_path) -> None:
-    """Each a little later than the one before, and so in searches and in confirmations."""
-    output = tmp_path / "events.h5"
-    journal = Path(f"{output}.journal")
-    kept, kills = b"", 0
-    for delay in np.linspace(0.0, 1.5, 6):
-        process = subprocess.Popen(command(glass, output, *OPTIONS), stderr=subprocess.DEVNULL)
-        while process.poll() is None and not has_open(process.pid, journal):
-            time.sleep(0.01)
-        time.sleep(delay)
-        kills += process.poll() is None
-        process.kill()
-        process.wait()
-        content = journal.read_bytes()
-        assert content.startswith(kept)  # nothing that was finished is lost
-        kept = content[: content.rfind(b"\n") + 1]
-    assert kills >= 1  # the first one always
-    subprocess.run(command(glass, output, *OPTIONS), check=True, capture_output=True)
-    assert output.read_bytes() == whole.read_bytes()
-    assert journal.read_bytes().count(b"\n") == 1 + 9  # nor made again
-
-
-def test_a_killed_rank_ends_the_work_and_loses_nothing(glass, whole, tmp_path) -> None:
-    mpiexec = Path(sys.executable).with_name("mpiexec")
-    if not mpiexec.exists():
-        pytest.skip("mpiexec is not beside this Python")
-    output = tmp_path / "events.h5"
-    journal = Path(f"{output}.journal")
-    together = subprocess.Popen(
-        [str(mpiexec), "-n", "2", *command(glass, output, *OPTIONS)], stderr=subprocess.DEVNULL
-    )
-    follower = None
-    while follower is None or not has_open_journal(output):
-        assert together.poll() is None
-        ranks = (pid for pid in running(output) if b"PMI_RANK=1\0" in environment(pid))
-        follower = next(ranks, None)
-        time.sleep(0.01)
-    os.kill(follower, signal.SIGKILL)
-    assert together.wait(timeout=60) != 0  # and does not wait for the lost rank
-    assert not output.exists()
-    kept = journal.read_bytes()
-    subprocess.run(command(glass, output, *OPTIONS), check=True, capture_output=True)
-    assert journal.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
-    assert output.read_bytes() == whole.read_bytes()
-
-
-def running(output: Path) -> list[int]:
-    """Processes that write this file."""
-    words = f"\0-o\0{output}\0".encode()
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            content = entry.read_bytes()
-        except OSError:  # it has ended
-            continue
-        if words in content and b"mpiexec" not in content and b"hydra" not in content:
-            found.append(int(entry.parent.name))
-    return found
-
-
-def has_open(process: int, path: Path) -> bool:
-    """Whether a process has opened a file."""
-    try:
-        files = [os.path.realpath(entry) for entry in Path(f"/proc/{process}/fd").iterdir()]
-    except OSError:  # it has ended
-        return False
-    return str(path.resolve()) in files
-
-
-def has_open_journal(output: Path) -> bool:
-    """Whether a process that writes this file has come to its searches."""
-    return any(has_open(pid, Path(f"{output}.journal")) for pid in running(output))
-
-
-def environment(process: int) -> bytes:
-    try:
-        return Path(f"/proc/{process}/environ").read_bytes()
-    except OSError:  # it has ended
-        return b""
 
 
 def test_a_journal_outlives_edits_of_what_labels_are(whole) -> None:
