@@ -3,10 +3,11 @@
     python benchmarks/leave_one_group_out.py FOLDER -o study -- --epochs 30 --learning-rate 2e-3
     python benchmarks/few_labels.py study/graphs.h5 -o few -- --epochs 30 --learning-rate 2e-3
 
-Takes the graphs of the first command, gives each model a few random atoms of one glass, and tests
-it on one glass of every other group. Prints Pearson's r, mean over these glasses, with the mean and
-the standard deviation over the choices of atoms. What follows `--` goes to `symgnn train`, whose
-last epoch counts. Finished trainings are kept.
+Takes the graphs of the first command and gives each model a few random atoms of one glass. As many
+of another glass, at most `--validation-labels`, choose the epoch and the penalty of linear fits;
+one glass of every other group tests. Prints Pearson's r, mean over these glasses, with the mean and
+the standard deviation over the choices of atoms. What follows `--` goes to `symgnn train`. Finished
+trainings are kept.
 """
 
 import argparse
@@ -21,20 +22,25 @@ from symgnn.training.evaluation import read_run
 from symgnn.training.metrics import pearson
 
 
-def write_few(dataset: Dataset, path: Path, glass: str, labels: int, choice: int) -> None:
-    """The groups' graphs, all but one to test, that one with few labels to train on."""
-    chosen = []
-    for graph in dataset.graphs:
-        if graph.name not in GROUPS:
-            continue
-        graph.split = "train" if graph.name == glass else "test"
-        if graph.name == glass:
+def write_few(dataset: Dataset, path: Path, few: dict[str, tuple[str, int]], choice: int) -> None:
+    """The groups' graphs, all to test but those with few labels.
+
+    Args:
+        dataset: of the published graphs.
+        path: to write.
+        few: split and number of labels of those, by name.
+        choice: which atoms keep theirs.
+    """
+    chosen = [graph for graph in dataset.graphs if graph.name in GROUPS]
+    for graph in chosen:
+        graph.split = "test"
+        if graph.name in few:
+            graph.split, labels = few[graph.name]
             labelled = np.flatnonzero(np.isfinite(graph.barrier))
             kept = np.random.default_rng(choice).permutation(labelled)[:labels]
             barrier = np.full(len(graph.barrier), np.nan)
             barrier[kept] = graph.barrier[kept]
             graph.barrier = barrier
-        chosen.append(graph)
     write_graphs(path, chosen, cutoff=dataset.cutoff, **dataset.attributes)
 
 
@@ -51,6 +57,8 @@ def main() -> None:
     parser.add_argument("graphs", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--glass", default="train4", choices=GROUPS)
+    parser.add_argument("--validation", default="train3", choices=GROUPS)
+    parser.add_argument("--validation-labels", type=int, default=100, help="at most")
     parser.add_argument("--labels", type=int, nargs="+", default=[100, 200, 400, 1000, 8000])
     parser.add_argument("--choices", type=int, default=3, help="of the atoms")
     parser.add_argument("--models", nargs="+", default=["response", "ridge"])
@@ -71,7 +79,11 @@ def main() -> None:
                 if (run / "checkpoint.pt").exists():
                     continue
                 path = options.output / "graphs.h5"
-                write_few(read_graphs(options.graphs), path, options.glass, labels, choice)
+                few = {
+                    options.glass: ("train", labels),
+                    options.validation: ("validation", min(labels, options.validation_labels)),
+                }
+                write_few(read_graphs(options.graphs), path, few, choice)
                 symgnn("train", path, "--model", model, "-o", run, *rest)
                 path.unlink()
             r = [correlation(run) for run in runs]

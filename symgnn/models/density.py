@@ -256,9 +256,9 @@ class ResponseNetwork(DensityNetwork):
         nn.init.zeros_(self.decoder[-1].weight)
         nn.init.zeros_(self.decoder[-1].bias)
 
-    def prepare(self, batches: "Sequence[Batch]") -> None:
+    def prepare(self, batches: "Sequence[Batch]", validation: "Sequence[Batch]" = ()) -> None:
         """Solve for the linear part, before the first epoch."""
-        self.linear.solve(batches)
+        self.linear.solve(batches, validation)
 
     def forward(
         self, species: Tensor, edge_index: Tensor, edge_vector: Tensor, inputs: Tensor

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 PENALTIES = 10.0 ** torch.arange(-2.0, 6.01, 0.25, dtype=torch.float64)  # that are tried
 ROWS_AT_ONCE = 8192  # atoms: copies in double precision are as large as some of a structure
 FOLDS = 6  # at most, of the cross-validation that chooses among them
+FEWEST_GLASSES = 3  # fits to fewer, one of them left out, want larger penalties than one to all
+
+Labels = tuple[Tensor, Tensor, Tensor]  # inputs (labels, inputs), targets and weights (labels,)
 
 
 class RidgeRegression(nn.Module):
@@ -38,18 +41,22 @@ class RidgeRegression(nn.Module):
         """Standardised barriers, (atoms,); only `inputs` (atoms, inputs) counts."""
         return self.linear(inputs)
 
-    def prepare(self, batches: "Sequence[Batch]") -> None:
+    def prepare(self, batches: "Sequence[Batch]", validation: "Sequence[Batch]" = ()) -> None:
         """Solve for the weights; nothing is left to train."""
-        self.linear.solve(batches)
+        self.linear.solve(batches, validation)
 
 
 class LinearFit(nn.Module):
     """Weights of standardised inputs that minimise squared errors and a penalty on their squares.
 
     A squared error weighs as its label does. The penalty is the one of `PENALTIES` with the least
-    error in a cross-validation over the training glasses. Atoms of one glass say too little about
+    error on glasses that a fit has not seen: the validation glasses, by fits to all training
+    glasses, and each training glass by fits to the others. Atoms of one glass say too little about
     each other's errors: neighbours share their rearrangements, so that generalised
-    cross-validation over atoms takes penalties that are too small.
+    cross-validation over atoms takes penalties that are too small, and parts of one glass do where
+    its labels are exact. They choose where there is one training glass and no validation glass.
+    Fits to one of two glasses take one that is too large, so that with fewer than
+    `FEWEST_GLASSES` the validation glasses choose alone.
 
     Args:
         inputs: number of inputs.
@@ -76,30 +83,36 @@ class LinearFit(nn.Module):
         return torch.cat(found).float()
 
     @torch.no_grad()
-    def solve(self, batches: "Sequence[Batch]") -> None:
+    def solve(self, batches: "Sequence[Batch]", validation: "Sequence[Batch]" = ()) -> None:
         """Set penalty and weights.
 
         Args:
-            batches: a glass each; a single one is divided into parts that count as glasses, each
-                compact in space.
+            batches: a training glass each; a single one without validation glasses is divided into
+                parts that count as glasses, each compact in space.
+            validation: a glass each.
         """
         parts = [(batch, batch.labelled) for batch in batches if len(batch.labelled)]
-        if len(parts) == 1:
+        unseen = _labels([(batch, batch.labelled) for batch in validation if len(batch.labelled)])
+        if len(parts) == 1 and not unseen:
             (batch, _), *_ = parts
             parts = [(batch, part) for part in _compact_parts(batch)]
-        glasses = [(b.inputs[k].double(), b.target[k].double(), b.weight[k]) for b, k in parts]
+        glasses = _labels(parts)
         inputs, target, weight = (torch.cat(parts) for parts in zip(*glasses, strict=True))
         self.mean.copy_(inputs.mean(0))
         self.deviation.copy_(inputs.std(0).clamp(min=1e-9))
         self.bias.copy_((weight.double() * target).sum() / weight.double().sum())
         folds = [self._moments(glasses[k::FOLDS]) for k in range(min(FOLDS, len(glasses)))]
         everything = _Moments.sum(folds)
-        errors = sum(fold.errors((everything - fold).ridge()) for fold in folds)
-        best = int(errors.argmin())
+        weights, errors = everything.ridge(), []
+        if unseen:
+            errors.append(self._moments(unseen).errors(weights))
+        if not unseen or len(glasses) >= FEWEST_GLASSES:
+            errors += [fold.errors((everything - fold).ridge()) for fold in folds]
+        best = int(sum(errors).argmin())
         self.penalty.copy_(PENALTIES[best])
-        self.weight.copy_(everything.ridge()[best])
+        self.weight.copy_(weights[best])
 
-    def _moments(self, glasses: Sequence[tuple[Tensor, Tensor, Tensor]]) -> "_Moments":
+    def _moments(self, glasses: "Sequence[Labels]") -> "_Moments":
         """Of inputs, targets and weights of some glasses, whose levels are set apart."""
         found = []
         for inputs, target, weight in glasses:
@@ -121,6 +134,11 @@ class LinearFit(nn.Module):
                 )
             )
         return _Moments.sum(found)
+
+
+def _labels(parts: "Sequence[tuple[Batch, Tensor]]") -> list[Labels]:
+    """Of some atoms of some glasses."""
+    return [(b.inputs[k].double(), b.target[k].double(), b.weight[k]) for b, k in parts]
 
 
 def _compact_parts(batch: "Batch") -> list[Tensor]:

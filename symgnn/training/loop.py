@@ -72,13 +72,13 @@ def train(
 ) -> None:
     """Train until the recipe's end; `state` is changed in place.
 
-    A model with a method `prepare` gets the training glasses before the first epoch; one without
-    trainable parameters is evaluated once, as the last epoch. The loss is the weighted squared
-    error of the standardised labels; unlabelled atoms take part in the messages and not in the
-    loss. The best epoch has the largest Pearson correlation over the validation glasses; without
-    validation glasses it is the last one. Before an evaluation, batch norms get the statistics of
-    the weights that are evaluated, over `REFRESHING_GLASSES` training glasses: that many forward
-    passes.
+    A model with a method `prepare` gets the training and the validation glasses before the first
+    epoch; one without trainable parameters is evaluated once, as the last epoch. The loss is the
+    weighted squared error of the standardised labels; unlabelled atoms take part in the messages
+    and not in the loss. The best epoch has the largest Pearson correlation over the validation
+    glasses; without validation glasses it is the last one. Before an evaluation, batch norms get
+    the statistics of the weights that are evaluated, over `REFRESHING_GLASSES` training glasses:
+    that many forward passes.
 
     Args:
         state: from `start` or a resumed one.
@@ -92,12 +92,13 @@ def train(
         inputs: names of the model's per-atom inputs.
     """
     training = [graph for graph in training if np.isfinite(graph.barrier).any()]
-    batches = [
-        as_batch(graph, scaling, label_noise=recipe.label_noise, inputs=inputs).to(device)
-        for graph in training
-    ]
+
+    def batch_of(graph: Graph) -> Batch:
+        return as_batch(graph, scaling, label_noise=recipe.label_noise, inputs=inputs).to(device)
+
+    batches = [batch_of(graph) for graph in training]
     if state.epoch == 0 and hasattr(state.model, "prepare"):
-        state.model.prepare(batches)
+        state.model.prepare(batches, [batch_of(graph) for graph in validation])
         state.average.load_state_dict(state.model.state_dict())
     if not any(parameter.requires_grad for parameter in state.model.parameters()):
         if state.epoch < recipe.epochs:

@@ -1,5 +1,7 @@
 """Linear fits that choose their penalty, and the parts of a glass over which they do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,50 @@ def test_the_penalty_predicts_left_out_glasses_best(glasses, labels, inputs):
         scores.append(error)
     assert float(linear.penalty) == PENALTIES[np.argmin(scores)]
     assert 0 < np.argmin(scores) < len(scores) - 1
+
+
+@pytest.mark.parametrize("glasses", [1, 2, 3])
+def test_validation_glasses_choose_and_from_three_glasses_on_training_glasses_do_too(glasses):
+    """Against fits written out: errors on unseen glasses, each label counting once."""
+    random = np.random.default_rng(6)
+    inputs, labels = 40, 50
+    x = [random.normal(size=(labels, inputs)) for _ in range(glasses + 2)]
+    y = [part[:, 0] + 2.0 * random.normal(size=labels) for part in x]
+    batches = [linear_batch(*pair) for pair in zip(x, y, strict=True)]
+    linear = LinearFit(inputs, level=1e9)  # each glass by itself: centring is all it does
+    linear.solve(batches[:glasses], batches[glasses:])
+    everything = np.concatenate(x[:glasses])
+    x = [(part - everything.mean(0)) / everything.std(0, ddof=1) for part in x]
+    x, y = ([part - part.mean(0) for part in parts] for parts in (x, y))
+
+    def error(training, test, penalty):
+        left, right = (np.concatenate([parts[k] for k in training]) for parts in (x, y))
+        weight = np.linalg.solve(left.T @ left + penalty * np.eye(inputs), left.T @ right)
+        return sum(((y[k] - x[k] @ weight) ** 2).sum() for k in test)
+
+    scores, own = [], []
+    for penalty in PENALTIES.numpy():
+        scores.append(error(range(glasses), (glasses, glasses + 1), penalty))
+        if glasses > 1:
+            others = [[j for j in range(glasses) if j != k] for k in range(glasses)]
+            own.append(sum(error(others[k], [k], penalty) for k in range(glasses)))
+    assert glasses == 1 or np.argmin(own) != np.argmin(scores)  # what counts makes a difference
+    if glasses == 3:
+        scores = np.add(scores, own)
+    assert float(linear.penalty) == PENALTIES[np.argmin(scores)]
+    assert 0 < np.argmin(scores) < len(scores) - 1
+
+
+def test_validation_glasses_without_labels_choose_nothing():
+    random = np.random.default_rng(4)
+    x = random.normal(size=(60, 5))
+    batch = linear_batch(x, x[:, 0] + random.normal(size=60))
+    bare = replace(batch, labelled=batch.labelled[:0])
+    alone, beside = LinearFit(5), LinearFit(5)
+    alone.solve([batch])
+    beside.solve([batch], [bare])
+    assert torch.equal(alone.weight, beside.weight)
+    assert alone.penalty == beside.penalty
 
 
 @pytest.mark.parametrize("labelled_to", [600, 60])  # everywhere, or on a tenth of the ring
