@@ -32,17 +32,20 @@ def train(
     graphs: Path = typer.Argument(..., help="Graphs with labels and split (graphs.h5)."),
     model: str = typer.Option(
         "symgnn",
-        help="symgnn, response (our best: graphs with --inputs response and invariants, trained "
-        "with --epochs 30 --learning-rate 2e-3), density, edge_length, no_symmetrization, "
-        "augmentation, schnet, egnn, equivariant (needs e3nn), gcn, gcn_edges, mlp, or ridge "
-        "(graphs with --inputs invariants_by_element).",
+        help="symgnn, response (our best: graphs with --inputs response and invariants), density, "
+        "edge_length, no_symmetrization, augmentation, schnet, egnn, equivariant (needs e3nn), "
+        "gcn, gcn_edges, mlp, or ridge (graphs with --inputs invariants_by_element).",
     ),
     seed: int = typer.Option(
         0, min=0, max=2**31 - 1, help="Of the start, the order of the glasses and the samples."
     ),
     output: Path = typer.Option(..., "--output", "-o", help="Folder of the run.", file_okay=False),
-    epochs: int = typer.Option(200, help="Passes over the training glasses."),
-    learning_rate: float = typer.Option(3e-3, help="Largest learning rate (AMSGrad)."),
+    epochs: int | None = typer.Option(
+        None, help="Passes over the training glasses [200; response 30]."
+    ),
+    learning_rate: float | None = typer.Option(
+        None, help="Largest learning rate (AMSGrad) [0.003; response 0.002]."
+    ),
     batch_size: int = typer.Option(1, help="Glasses a step; 0 for all of them."),
     schedule: str = typer.Option("cosine", help="Learning rate over time: constant or cosine."),
     weight_decay: float = typer.Option(1e-4, help="Decoupled weight decay."),
@@ -125,7 +128,7 @@ def train(
 
     Example: `symgnn train graphs.h5 --model symgnn --seed 0 -o run/`
     """
-    from symgnn.training.recipe import Recipe
+    from symgnn.training.recipe import Recipe, own_recipe
     from symgnn.training.run import train_model
 
     given = {
@@ -137,9 +140,9 @@ def train(
         "samples": samples,
         "evaluation_samples": evaluation_samples,
     }
+    own = {"epochs": epochs, "learning_rate": learning_rate}
     recipe = Recipe(
-        epochs=epochs,
-        learning_rate=learning_rate,
+        **own_recipe(model) | {name: value for name, value in own.items() if value is not None},
         batch_size=batch_size,
         schedule=schedule,
         weight_decay=weight_decay,

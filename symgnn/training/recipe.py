@@ -12,6 +12,15 @@ SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("float32", "bf16")
 WARM_UP = 0.05  # share of the steps in which a cosine schedule first rises
 
+EPOCHS, LEARNING_RATE = 200, 3e-3  # of models that have none of their own here
+OWN = {"response": (30, 2e-3)}  # epochs and learning rate of a model that was measured with others
+
+
+def own_recipe(model: str) -> dict[str, float]:
+    """Epochs and learning rate of a model where none are given, as keywords of `Recipe`."""
+    epochs, learning_rate = OWN.get(model, (EPOCHS, LEARNING_RATE))
+    return {"epochs": epochs, "learning_rate": learning_rate}
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -8,6 +8,7 @@ import pytest
 from symgnn.errors import InputError
 from symgnn.models.registry import MODELS, OFFERED, build_model, takes
 from symgnn.training import command
+from symgnn.training.recipe import EPOCHS, LEARNING_RATE, OWN
 from tests.training.runs import SMALL, run
 
 TRAIN = inspect.signature(command.train).parameters
@@ -31,11 +32,28 @@ def test_an_option_that_a_model_does_not_have_is_refused_with_those_of_the_comma
     assert has == (f"{model} has only {', '.join(named)}" if named else f"{model} has no options")
 
 
-def test_help_says_what_patience_counts_and_how_response_is_trained():
-    patience, model = (TRAIN[name].default.help for name in ("patience", "model"))
+def test_help_says_what_patience_counts():
+    patience = TRAIN["patience"].default.help
     assert "0: never" in patience
     assert "epochs, not evaluations" in patience
-    assert "--epochs 30 --learning-rate 2e-3" in model
+
+
+def test_epochs_and_learning_rate_are_the_models_own_where_none_are_given(monkeypatch, tmp_path):
+    """As the help says of each model that has its own; what is given counts for each by itself."""
+    found = []
+    monkeypatch.setattr("symgnn.training.run.train_model", lambda *_, **how: found.append(how))
+    given = ([], ["--epochs", 7], ["--learning-rate", 0.5], ["--epochs", 7, "--learning-rate", 0.5])
+    for model in ("mlp", *OWN):
+        for words in given:
+            run("train", tmp_path / "graphs.h5", "--model", model, *words, "-o", tmp_path)
+            epochs, rate = OWN.get(model, (EPOCHS, LEARNING_RATE))
+            recipe = found.pop()["recipe"]
+            assert recipe.epochs == (7 if "--epochs" in words else epochs)
+            assert recipe.learning_rate == (0.5 if "--learning-rate" in words else rate)
+    for number, name in enumerate(("epochs", "learning_rate")):
+        values = [(EPOCHS, LEARNING_RATE)[number]]
+        values += [f"{model} {own[number]}" for model, own in OWN.items()]
+        assert f"[{'; '.join(map(str, values))}]" in TRAIN[name].default.help
 
 
 def test_a_row_of_the_history_is_an_evaluation(graphs, tmp_path):
