@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 PENALTIES = 10.0 ** torch.arange(-2.0, 6.01, 0.25, dtype=torch.float64)  # that are tried
 ROWS_AT_ONCE = 8192  # atoms: copies in double precision are as large as some of a structure
 FOLDS = 6  # at most, of the cross-validation that chooses among them
-FEWEST_GLASSES = 3  # fits to fewer, one of them left out, want larger penalties than one to all
 
 Labels = tuple[Tensor, Tensor, Tensor]  # inputs (labels, inputs), targets and weights (labels,)
 
@@ -50,13 +49,11 @@ class LinearFit(nn.Module):
     """Weights of standardised inputs that minimise squared errors and a penalty on their squares.
 
     A squared error weighs as its label does. The penalty is the one of `PENALTIES` with the least
-    error on glasses that a fit has not seen: the validation glasses, by fits to all training
-    glasses, and each training glass by fits to the others. Atoms of one glass say too little about
-    each other's errors: neighbours share their rearrangements, so that generalised
-    cross-validation over atoms takes penalties that are too small, and parts of one glass do where
-    its labels are exact. They choose where there is one training glass and no validation glass.
-    Fits to one of two glasses take one that is too large, so that with fewer than
-    `FEWEST_GLASSES` the validation glasses choose alone.
+    mean squared error on glasses that a fit has not seen: that of a cross-validation over the
+    training glasses and, where there are any, that on the validation glasses, half and half. Atoms
+    of one glass say too little about each other's errors: neighbours share their rearrangements, so
+    that generalised cross-validation over atoms takes penalties that are too small, and
+    cross-validation over parts of a small glass does. Few validation labels alone choose at random.
 
     Args:
         inputs: number of inputs.
@@ -87,13 +84,13 @@ class LinearFit(nn.Module):
         """Set penalty and weights.
 
         Args:
-            batches: a training glass each; a single one without validation glasses is divided into
-                parts that count as glasses, each compact in space.
+            batches: a training glass each; a single one is divided into parts that count as
+                glasses, each compact in space.
             validation: a glass each.
         """
         parts = [(batch, batch.labelled) for batch in batches if len(batch.labelled)]
         unseen = _labels([(batch, batch.labelled) for batch in validation if len(batch.labelled)])
-        if len(parts) == 1 and not unseen:
+        if len(parts) == 1:
             (batch, _), *_ = parts
             parts = [(batch, part) for part in _compact_parts(batch)]
         glasses = _labels(parts)
@@ -103,12 +100,12 @@ class LinearFit(nn.Module):
         self.bias.copy_((weight.double() * target).sum() / weight.double().sum())
         folds = [self._moments(glasses[k::FOLDS]) for k in range(min(FOLDS, len(glasses)))]
         everything = _Moments.sum(folds)
-        weights, errors = everything.ridge(), []
+        weights = everything.ridge()
+        error = sum(fold.errors((everything - fold).ridge()) for fold in folds) / weight.sum()
         if unseen:
-            errors.append(self._moments(unseen).errors(weights))
-        if not unseen or len(glasses) >= FEWEST_GLASSES:
-            errors += [fold.errors((everything - fold).ridge()) for fold in folds]
-        best = int(sum(errors).argmin())
+            labels = sum(weight.sum() for *_, weight in unseen)
+            error = error + self._moments(unseen).errors(weights) / labels
+        best = int(error.argmin())
         self.penalty.copy_(PENALTIES[best])
         self.weight.copy_(weights[best])
 

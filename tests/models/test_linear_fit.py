@@ -67,36 +67,40 @@ def test_the_penalty_predicts_left_out_glasses_best(glasses, labels, inputs):
     assert 0 < np.argmin(scores) < len(scores) - 1
 
 
-@pytest.mark.parametrize("glasses", [1, 2, 3])
-def test_validation_glasses_choose_and_from_three_glasses_on_training_glasses_do_too(glasses):
-    """Against fits written out: errors on unseen glasses, each label counting once."""
+@pytest.mark.parametrize("weighed", [False, True])
+def test_validation_glasses_choose_as_much_as_training_glasses(weighed):
+    """Against fits written out: the mean errors on either, by the labels' weights."""
     random = np.random.default_rng(6)
-    inputs, labels = 40, 50
-    x = [random.normal(size=(labels, inputs)) for _ in range(glasses + 2)]
+    inputs, labels, training, validation = 40, 50, range(2), range(2, 6)
+    x = [random.normal(size=(labels, inputs)) for _ in range(6)]
     y = [part[:, 0] + 2.0 * random.normal(size=labels) for part in x]
-    batches = [linear_batch(*pair) for pair in zip(x, y, strict=True)]
+    weight = [random.uniform(0.2, 1.0, labels) if weighed else np.ones(labels) for _ in x]
+    batches = [linear_batch(*parts) for parts in zip(x, y, weight, strict=True)]
     linear = LinearFit(inputs, level=1e9)  # each glass by itself: centring is all it does
-    linear.solve(batches[:glasses], batches[glasses:])
-    everything = np.concatenate(x[:glasses])
+    linear.solve(batches[:2], batches[2:])
+    everything = np.concatenate(x[:2])
     x = [(part - everything.mean(0)) / everything.std(0, ddof=1) for part in x]
-    x, y = ([part - part.mean(0) for part in parts] for parts in (x, y))
+    for values in (x, y):
+        for k, part in enumerate(values):
+            root = np.sqrt(weight[k]).reshape(-1, *[1] * (part.ndim - 1))
+            values[k] = root * (part - np.average(part, axis=0, weights=weight[k]))
 
-    def error(training, test, penalty):
-        left, right = (np.concatenate([parts[k] for k in training]) for parts in (x, y))
-        weight = np.linalg.solve(left.T @ left + penalty * np.eye(inputs), left.T @ right)
-        return sum(((y[k] - x[k] @ weight) ** 2).sum() for k in test)
+    def error(known, unseen, penalty):
+        left, right = (np.concatenate([parts[k] for k in known]) for parts in (x, y))
+        solved = np.linalg.solve(left.T @ left + penalty * np.eye(inputs), left.T @ right)
+        squares = sum(((y[k] - x[k] @ solved) ** 2).sum() for k in unseen)
+        return squares / sum(weight[k].sum() for k in unseen)
 
-    scores, own = [], []
+    by_training, by_validation, by_both = [], [], []
     for penalty in PENALTIES.numpy():
-        scores.append(error(range(glasses), (glasses, glasses + 1), penalty))
-        if glasses > 1:
-            others = [[j for j in range(glasses) if j != k] for k in range(glasses)]
-            own.append(sum(error(others[k], [k], penalty) for k in range(glasses)))
-    assert glasses == 1 or np.argmin(own) != np.argmin(scores)  # what counts makes a difference
-    if glasses == 3:
-        scores = np.add(scores, own)
-    assert float(linear.penalty) == PENALTIES[np.argmin(scores)]
-    assert 0 < np.argmin(scores) < len(scores) - 1
+        turns = [error([1 - k], [k], penalty) * weight[k].sum() for k in training]
+        by_training.append(sum(turns) / sum(weight[k].sum() for k in training))
+        by_validation.append(error(training, validation, penalty))
+        by_both.append(by_training[-1] + by_validation[-1])
+    best = [int(np.argmin(scores)) for scores in (by_training, by_validation, by_both)]
+    assert float(linear.penalty) == PENALTIES[best[2]]
+    assert len(set(best)) == 3  # so that neither alone would do
+    assert 0 < best[2] < len(PENALTIES) - 1
 
 
 def test_validation_glasses_without_labels_choose_nothing():
