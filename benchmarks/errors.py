@@ -1,6 +1,6 @@
 """Is a prediction worse for some atoms than for others, and can that be foretold?
 
-    python benchmarks/leave_one_group_out.py FOLDER -o study --seeds 2 -- --epochs 30
+    python benchmarks/leave_one_group_out.py FOLDER -o study --seeds 2
     python benchmarks/errors.py study
 
 Takes the left-out predictions of the first command. The first table has the error (root mean

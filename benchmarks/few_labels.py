@@ -1,7 +1,7 @@
 """How many labels does a model need? Some atoms of one published glass teach, the others test.
 
-    python benchmarks/leave_one_group_out.py FOLDER -o study -- --epochs 30 --learning-rate 2e-3
-    python benchmarks/few_labels.py study/graphs.h5 -o few -- --epochs 30 --learning-rate 2e-3
+    python benchmarks/leave_one_group_out.py FOLDER -o study
+    python benchmarks/few_labels.py study/graphs.h5 -o few
 
 Takes the graphs of the first command and gives each model a few random atoms of one glass. As many
 of another glass, at most `--validation-labels`, choose the epoch and the penalty of linear fits;
@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from few_searches import mean_and_deviation
 from leave_one_group_out import GROUPS, symgnn
 
 from symgnn.graphs.dataset import Dataset, read_graphs, write_graphs
@@ -86,8 +87,7 @@ def main() -> None:
                 write_few(read_graphs(options.graphs), path, few, choice)
                 symgnn("train", path, "--model", model, "-o", run, *rest)
                 path.unlink()
-            r = [correlation(run) for run in runs]
-            cells.append(f"{np.mean(r):.3f} ± {np.std(r, ddof=1):.3f}")
+            cells.append(mean_and_deviation(np.array([correlation(run) for run in runs])))
         print(f"| {labels} | " + " | ".join(cells) + " |", flush=True)
 
 

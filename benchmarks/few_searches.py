@@ -1,10 +1,10 @@
 """Many searches at a few atoms, or a few at many? What a model learns from one glass of one's own.
 
     symgnn barriers glass.xyz --potential Cu-Zr-2009 --searches 5 --region-searches 0 -o events.h5
-    python benchmarks/leave_one_group_out.py FOLDER -o study -- --epochs 30 --learning-rate 2e-3
+    python benchmarks/leave_one_group_out.py FOLDER -o study
     python benchmarks/few_searches.py glass.xyz events.h5 study/graphs.h5 -o few \
         --validation other.xyz other.h5 \
-        --atoms 200 400 800 --searches 1 2 5 -- --epochs 30 --learning-rate 2e-3
+        --atoms 200 400 800 --searches 1 2 5
 
 Several files of events may be given, of other atoms of the same glass. Trains on the means of the
 first searches at random atoms of those that have so many; what follows `--` goes to `symgnn train`.
@@ -69,6 +69,12 @@ def scores(run: Path, graphs: list[Graph]) -> tuple[float, float]:
     )
 
 
+def mean_and_deviation(values: np.ndarray) -> str:
+    """With three decimals; of one value alone that value."""
+    spread = f" ± {values.std(ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{values.mean():.3f}{spread}"
+
+
 def main() -> None:
     """Train what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -102,16 +108,16 @@ def main() -> None:
     for searches in options.searches:
         for atoms in options.atoms:
             found = []
-            for choice in range(options.choices):
+            whole = atoms == len(np.unique(events[fields.ATOM]))  # there is nothing to choose
+            for choice in range(1 if whole else options.choices):
                 run = options.output / f"{atoms}-{searches}-{choice}"
                 if not (run / "checkpoint.pt").exists():
                     path = options.output / "few.h5"
                     write_few(read_graphs(own), path, few_labels(events, atoms, searches, choice))
                     symgnn("train", path, "--model", "response", "-o", run, *rest)
                 found.append(scores(run, graphs))
-            mean, spread = np.mean(found, axis=0), np.std(found, axis=0, ddof=1)
-            cells = [f"{m:.3f} ± {s:.3f}" for m, s in zip(mean, spread, strict=True)]
-            print(f"| {atoms} | {searches} | {atoms * searches} | " + " | ".join(cells), end=" |\n")
+            cells = " | ".join(mean_and_deviation(values) for values in np.transpose(found))
+            print(f"| {atoms} | {searches} | {atoms * searches} | {cells} |")
             sys.stdout.flush()
 
 

@@ -1,7 +1,7 @@
 """Is a loss that knows the labels' noise worth it? Labels of few and of many searches, mixed.
 
     symgnn barriers glass.xyz --potential Cu-Zr-2009 --region-searches 0 -o events.h5
-    python benchmarks/leave_one_group_out.py FOLDER -o study -- --epochs 30 --learning-rate 2e-3
+    python benchmarks/leave_one_group_out.py FOLDER -o study
     python benchmarks/few_searches.py glass.xyz events.h5 study/graphs.h5 -o few --validation ...
     python benchmarks/label_noise.py events.h5 study/graphs.h5 few/own.h5 -o noise
 
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from few_searches import few_labels, scores
+from few_searches import few_labels, mean_and_deviation, scores
 from leave_one_group_out import symgnn
 
 from symgnn import fields
@@ -76,9 +76,8 @@ def main() -> None:
                 words = ["--model", "response", "--label-noise", label_noise, "-o", run]
                 symgnn("train", path, *words)
             found.append(scores(run, graphs))
-        mean, spread = np.mean(found, axis=0), np.std(found, axis=0, ddof=1)
-        cells = [f"{m:.3f} ± {s:.3f}" for m, s in zip(mean, spread, strict=True)]
-        print(f"| {label_noise:.2f} | " + " | ".join(cells), end=" |\n")
+        cells = " | ".join(mean_and_deviation(values) for values in np.transpose(found))
+        print(f"| {label_noise:.2f} | {cells} |")
         sys.stdout.flush()
 
 

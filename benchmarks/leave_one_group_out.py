@@ -1,6 +1,6 @@
 """Grouped cross-validation on the published graphs: one fold a group of copies.
 
-    python benchmarks/leave_one_group_out.py FOLDER -o study --seeds 4 -- --epochs 30
+    python benchmarks/leave_one_group_out.py FOLDER -o study --seeds 4
     python benchmarks/leave_one_group_out.py FOLDER -o table --models all -- --epochs 12
 
 FOLDER holds train0.pickle ... train6.pickle. Each fold trains on all other groups, with no

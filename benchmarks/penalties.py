@@ -1,6 +1,6 @@
 """What chooses the penalty of a linear fit: its training glasses, or validation glasses too?
 
-    python benchmarks/leave_one_group_out.py FOLDER -o study -- --epochs 30 --learning-rate 2e-3
+    python benchmarks/leave_one_group_out.py FOLDER -o study
     python benchmarks/penalties.py study/graphs.h5
 
 Takes the graphs of the first command. Fits the linear part of `response` to some labels of some
