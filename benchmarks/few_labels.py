@@ -68,6 +68,9 @@ def main() -> None:
         rest = arguments[arguments.index("--") + 1 :]
         arguments = arguments[: arguments.index("--")]
     options = parser.parse_args(arguments)
+    if options.glass == options.validation:
+        parser.error("--glass and --validation must be of two groups")
+    by = f"{options.validation}-{options.validation_labels}"
     options.output.mkdir(parents=True, exist_ok=True)
     print("| labels | " + " | ".join(options.models) + " |\n|" + "---|" * (len(options.models) + 1))
     for labels in options.labels:
@@ -75,7 +78,7 @@ def main() -> None:
         for model in options.models:
             runs = []
             for choice in range(options.choices):
-                run = options.output / model / f"{labels}-{choice}"
+                run = options.output / model / f"{options.glass}-{by}-{labels}-{choice}"
                 runs.append(run)
                 if (run / "checkpoint.pt").exists():
                     continue

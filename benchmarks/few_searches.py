@@ -95,7 +95,8 @@ def main() -> None:
     columns = [read_columns(path) for path in files]
     events = {name: np.concatenate([part[name] for part in columns]) for name in columns[0]}
     options.output.mkdir(parents=True, exist_ok=True)
-    own = options.output / "own.h5"
+    chosen_by = options.validation[0].stem if options.validation else "alone"
+    own = options.output / f"own-{chosen_by}.h5"
     if not own.exists():
         inputs = [word for name in INPUTS for word in ("--inputs", name)]
         given = [options.glass, "--events", files[0], "--train", options.glass.stem, *inputs]
@@ -108,9 +109,10 @@ def main() -> None:
     for searches in options.searches:
         for atoms in options.atoms:
             found = []
-            whole = atoms == len(np.unique(events[fields.ATOM]))  # there is nothing to choose
+            enough = np.bincount(events[fields.ATOM]) >= searches
+            whole = atoms == enough.sum()  # there is nothing to choose
             for choice in range(1 if whole else options.choices):
-                run = options.output / f"{atoms}-{searches}-{choice}"
+                run = options.output / f"{chosen_by}-{atoms}-{searches}-{choice}"
                 if not (run / "checkpoint.pt").exists():
                     path = options.output / "few.h5"
                     write_few(read_graphs(own), path, few_labels(events, atoms, searches, choice))

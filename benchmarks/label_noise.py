@@ -2,8 +2,9 @@
 
     symgnn barriers glass.xyz --potential Cu-Zr-2009 --region-searches 0 -o events.h5
     python benchmarks/leave_one_group_out.py FOLDER -o study
-    python benchmarks/few_searches.py glass.xyz events.h5 study/graphs.h5 -o few --validation ...
-    python benchmarks/label_noise.py events.h5 study/graphs.h5 few/own.h5 -o noise
+    python benchmarks/few_searches.py glass.xyz events.h5 study/graphs.h5 -o few \
+        --validation other.xyz other.h5
+    python benchmarks/label_noise.py events.h5 study/graphs.h5 few/own-other.h5 -o noise
 
 Takes the graphs of the second and the third command. Half of the atoms of a glass of one's own, at
 random, have labels of few searches, the others of many. Trains with labels that all weigh the same
@@ -65,7 +66,8 @@ def main() -> None:
     for label_noise in (0.0, noise):
         found = []
         for choice in range(options.choices):
-            run = options.output / f"{label_noise:.3f}-{choice}"
+            few, many = options.searches
+            run = options.output / f"{few}-{many}-{label_noise:.3f}-{choice}"
             if not (run / "checkpoint.pt").exists():
                 labels, order = {}, np.random.default_rng(choice).permutation(atoms)
                 for searches, half in zip(options.searches, np.array_split(order, 2), strict=True):

@@ -1,12 +1,13 @@
 """Grouped cross-validation on the published graphs: one fold a group of copies.
 
     python benchmarks/leave_one_group_out.py FOLDER -o study --seeds 4
-    python benchmarks/leave_one_group_out.py FOLDER -o table --models all -- --epochs 12
+    python benchmarks/leave_one_group_out.py FOLDER -o table --models all -- --epochs 12 --learning-rate 3e-3
 
 FOLDER holds train0.pickle ... train6.pickle. Each fold trains on all other groups, with no
 validation glass (the last epoch counts), and tests on its group. What follows `--` goes to `symgnn
 train`. Per-atom inputs are computed once for all folds and models. A finished run is kept and an
-unfinished one resumed, so the command can be stopped and given again.
+unfinished one resumed, so the command can be stopped and given again; give another folder for
+another recipe.
 
 Prints a row for each left-out graph, for their mean and for all their atoms together. Of the model,
 whose seeds are an ensemble, and of our ridge regression on the same split: Pearson's r, Spearman's

@@ -15,22 +15,23 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from few_searches import INPUTS, scores
+from few_searches import INPUTS
 from leave_one_group_out import symgnn
 
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import Graph
 from symgnn.training.checkpoint import load
 from symgnn.training.loop import predict_graphs
-from symgnn.training.metrics import pearson
+from symgnn.training.metrics import pearson, softest_auc
 
 
-def pooled(run: Path, graphs: list[Graph]) -> float:
-    """Pearson's r of all atoms of all graphs together."""
+def figures(run: Path, graphs: list[Graph]) -> list[float]:
+    """The three numbers of a row."""
     trained = load(run / "checkpoint.pt")
     found = predict_graphs(trained.model, graphs, trained.scaling, "cpu", INPUTS)
-    computed = np.concatenate([graph.barrier for graph in graphs])
-    return pearson(computed, np.concatenate([found[graph.name] for graph in graphs]))
+    pairs = [(graph.barrier, found[graph.name]) for graph in graphs]
+    means = [float(np.mean([score(*pair) for pair in pairs])) for score in (pearson, softest_auc)]
+    return [*means, pearson(*(np.concatenate(side) for side in zip(*pairs, strict=True)))]
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def main() -> None:
     print("| glasses | labels | r | softest 5 %, AUC | r of all atoms together |")
     print("|---|---|---|---|---|")
     for count in range(1, len(training) + 1):
-        run = options.output / str(count)
+        run = options.output / "-".join(graph.name for graph in training[:count])
         if not (run / "checkpoint.pt").exists():
             path = options.output / "graphs.h5"
             chosen = [*training[:count], *others]
@@ -58,7 +59,7 @@ def main() -> None:
             symgnn("train", path, "--model", "response", "-o", run, *rest)
             path.unlink()
         labels = sum(np.isfinite(graph.barrier).sum() for graph in training[:count])
-        cells = [f"{value:.3f}" for value in (*scores(run, published), pooled(run, published))]
+        cells = [f"{value:.3f}" for value in figures(run, published)]
         print(f"| {count} | {labels:,} | " + " | ".join(cells) + " |", flush=True)
 
 

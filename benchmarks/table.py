@@ -1,7 +1,7 @@
 """The paper's table 1 on any graphs: every model, several seeds, one recipe.
 
     symgnn import-published FOLDER --split grouped --validation train4 --test train2 -o graphs.h5
-    python benchmarks/table.py graphs.h5 -o study --seeds 4 -- --epochs 15
+    python benchmarks/table.py graphs.h5 -o study --seeds 4 -- --epochs 15 --learning-rate 3e-3
 
 Trains each model with each seed by `symgnn train` (what follows `--` goes to it) and prints the
 table of `symgnn evaluate` after each round of seeds. Epochs are chosen on the validation glasses. A

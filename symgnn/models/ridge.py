@@ -1,5 +1,6 @@
 """Ridge regression on hand-made invariants: what any group would try first."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 PENALTIES = 10.0 ** torch.arange(-2.0, 6.01, 0.25, dtype=torch.float64)  # that are tried
 ROWS_AT_ONCE = 8192  # atoms: copies in double precision are as large as some of a structure
 FOLDS = 6  # at most, of the cross-validation that chooses among them
+ENOUGH_LABELS = 100  # of validation glasses, to count as much as the cross-validation
 
 Labels = tuple[Tensor, Tensor, Tensor]  # inputs (labels, inputs), targets and weights (labels,)
 
@@ -50,10 +52,11 @@ class LinearFit(nn.Module):
 
     A squared error weighs as its label does. The penalty is the one of `PENALTIES` with the least
     mean squared error on glasses that a fit has not seen: that of a cross-validation over the
-    training glasses and, where there are any, that on the validation glasses, half and half. Atoms
-    of one glass say too little about each other's errors: neighbours share their rearrangements, so
-    that generalised cross-validation over atoms takes penalties that are too small, and
-    cross-validation over parts of a small glass does. Few validation labels alone choose at random.
+    training glasses and, where there are any, that on the validation glasses, each glass's own
+    level apart, half and half; fewer than `ENOUGH_LABELS` count less. Atoms of one glass say too
+    little about each other's errors: neighbours share their rearrangements, so that generalised
+    cross-validation over atoms takes penalties that are too small, and so does cross-validation
+    over parts of one small glass.
 
     Args:
         inputs: number of inputs.
@@ -98,18 +101,19 @@ class LinearFit(nn.Module):
         self.mean.copy_(inputs.mean(0))
         self.deviation.copy_(inputs.std(0).clamp(min=1e-9))
         self.bias.copy_((weight.double() * target).sum() / weight.double().sum())
-        folds = [self._moments(glasses[k::FOLDS]) for k in range(min(FOLDS, len(glasses)))]
+        number = min(FOLDS, len(glasses))
+        folds = [self._moments(glasses[k::FOLDS], self.level) for k in range(number)]
         everything = _Moments.sum(folds)
-        weights = everything.ridge()
+        fits = everything.ridge()
         error = sum(fold.errors((everything - fold).ridge()) for fold in folds) / weight.sum()
         if unseen:
-            labels = sum(weight.sum() for *_, weight in unseen)
-            error = error + self._moments(unseen).errors(weights) / labels
+            total = sum(weight.sum() for *_, weight in unseen).clamp(min=ENOUGH_LABELS)
+            error = error + self._moments(unseen, level=math.inf).errors(fits) / total
         best = int(error.argmin())
         self.penalty.copy_(PENALTIES[best])
-        self.weight.copy_(weights[best])
+        self.weight.copy_(fits[best])
 
-    def _moments(self, glasses: "Sequence[Labels]") -> "_Moments":
+    def _moments(self, glasses: "Sequence[Labels]", level: float) -> "_Moments":
         """Of inputs, targets and weights of some glasses, whose levels are set apart."""
         found = []
         for inputs, target, weight in glasses:
@@ -119,15 +123,15 @@ class LinearFit(nn.Module):
                 weight.double(),
             )
             total = weight.sum()
-            centre, level = (weight @ x) / total, (weight @ y) / total
-            x, y = x - centre, y - level
+            centre, own = (weight @ x) / total, (weight @ y) / total
+            x, y = x - centre, y - own
             weighted = x * weight.unsqueeze(-1)
-            between = total / (1.0 + self.level * total)
+            between = total / (1.0 + level * total)
             found.append(
                 _Moments(
                     x.T @ weighted + between * torch.outer(centre, centre),
-                    weighted.T @ y + between * level * centre,
-                    weight @ y**2 + between * level**2,
+                    weighted.T @ y + between * own * centre,
+                    weight @ y**2 + between * own**2,
                 )
             )
         return _Moments.sum(found)

@@ -69,12 +69,18 @@ def test_the_penalty_predicts_left_out_glasses_best(glasses, labels, inputs):
 
 @pytest.mark.parametrize("weighed", [False, True])
 def test_validation_glasses_choose_as_much_as_training_glasses(weighed):
-    """Against fits written out: the mean errors on either, by the labels' weights."""
+    """Against fits written out: the mean errors on either, by the labels' weights.
+
+    Validation labels that together weigh less than a hundred whole ones count less.
+    """
     random = np.random.default_rng(6)
     inputs, labels, training, validation = 40, 50, range(2), range(2, 6)
     x = [random.normal(size=(labels, inputs)) for _ in range(6)]
     y = [part[:, 0] + 2.0 * random.normal(size=labels) for part in x]
-    weight = [random.uniform(0.2, 1.0, labels) if weighed else np.ones(labels) for _ in x]
+    weight = [np.ones(labels) for _ in x]
+    if weighed:
+        weight = [random.uniform(0.2, 1.0, labels) * (1.0 if k < 2 else 0.7) for k in range(6)]
+    y = [part + 3.0 * k for k, part in enumerate(y)]  # levels, which choose nothing
     batches = [linear_batch(*parts) for parts in zip(x, y, weight, strict=True)]
     linear = LinearFit(inputs, level=1e9)  # each glass by itself: centring is all it does
     linear.solve(batches[:2], batches[2:])
@@ -88,14 +94,17 @@ def test_validation_glasses_choose_as_much_as_training_glasses(weighed):
     def error(known, unseen, penalty):
         left, right = (np.concatenate([parts[k] for k in known]) for parts in (x, y))
         solved = np.linalg.solve(left.T @ left + penalty * np.eye(inputs), left.T @ right)
-        squares = sum(((y[k] - x[k] @ solved) ** 2).sum() for k in unseen)
-        return squares / sum(weight[k].sum() for k in unseen)
+        return sum(((y[k] - x[k] @ solved) ** 2).sum() for k in unseen)
 
+    def total(glasses):
+        return sum(weight[k].sum() for k in glasses)
+
+    assert (total(validation) < 100) == weighed  # they count less then
     by_training, by_validation, by_both = [], [], []
     for penalty in PENALTIES.numpy():
-        turns = [error([1 - k], [k], penalty) * weight[k].sum() for k in training]
-        by_training.append(sum(turns) / sum(weight[k].sum() for k in training))
-        by_validation.append(error(training, validation, penalty))
+        turns = [error([1 - k], [k], penalty) for k in training]
+        by_training.append(sum(turns) / total(training))
+        by_validation.append(error(training, validation, penalty) / max(total(validation), 100))
         by_both.append(by_training[-1] + by_validation[-1])
     best = [int(np.argmin(scores)) for scores in (by_training, by_validation, by_both)]
     assert float(linear.penalty) == PENALTIES[best[2]]

@@ -24,6 +24,7 @@ from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
 from symgnn.lammps_interface import LammpsForces
 from symgnn.models.inputs import MODEL_INPUTS
+from symgnn.models.ridge import LinearFit
 from symgnn.potentials import find_potential
 from symgnn.structures import write_structure
 from symgnn.training.batches import as_batch, join, label_scaling
@@ -154,6 +155,28 @@ def test_ridge_is_the_closed_form(graphs, finished):
     moments = x.T @ x + float(linear.penalty) * np.eye(x.shape[1])
     weight = np.linalg.solve(moments, x.T @ (y - y.mean()))
     np.testing.assert_allclose(linear.weight.numpy(), weight, rtol=1e-5, atol=1e-8)
+
+
+def test_validation_glasses_help_to_choose_the_penalty(graphs, tmp_path):
+    """Labels without a relation to the inputs, in as many atoms as count in full: a larger one."""
+    dataset = read_graphs(graphs)
+    training, validation = dataset.of_split("train"), dataset.of_split("validation")
+    for graph in validation:
+        graph.barrier = np.random.default_rng(5).permutation(graph.barrier)
+    attributes = {k: v for k, v in dataset.attributes.items() if not k.startswith("format")}
+    write_graphs(tmp_path / "graphs.h5", dataset.graphs, cutoff=4.0, **attributes)
+    scaling, names = label_scaling(training), MODEL_INPUTS["ridge"]
+    batches = [
+        [as_batch(graph, scaling, inputs=names) for graph in part]
+        for part in (training, validation)
+    ]
+    alone, expected = (LinearFit(batches[0][0].inputs.shape[1]) for _ in range(2))
+    alone.solve(batches[0])
+    expected.solve(*batches)
+    run("train", tmp_path / "graphs.h5", "--model", "ridge", "-o", tmp_path)
+    found = load(tmp_path / "checkpoint.pt").model.linear
+    assert found.penalty == expected.penalty > alone.penalty
+    torch.testing.assert_close(found.weight, expected.weight)
 
 
 def test_glasses_without_a_label_change_nothing(graphs, finished, tmp_path):
