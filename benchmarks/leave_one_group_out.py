@@ -1,7 +1,8 @@
 """Grouped cross-validation on the published graphs: one fold a group of copies.
 
     python benchmarks/leave_one_group_out.py FOLDER -o study --seeds 4
-    python benchmarks/leave_one_group_out.py FOLDER -o table --models all -- --epochs 12 --learning-rate 3e-3
+    python benchmarks/leave_one_group_out.py FOLDER -o table --models all -- \
+        --epochs 12 --learning-rate 3e-3
 
 FOLDER holds train0.pickle ... train6.pickle. Each fold trains on all other groups, with no
 validation glass (the last epoch counts), and tests on its group. What follows `--` goes to `symgnn

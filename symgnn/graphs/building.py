@@ -52,7 +52,8 @@ def build_graphs(
         potential: name or file; what the inputs are computed with.
 
     Returns:
-        A line for each two glasses that are no independent ones and that the patterns part.
+        A line for each two glasses that are no independent ones and that the patterns part, and for
+        each glass that has labels, but none at the atoms of an element.
 
     Raises:
         InputError: events of another structure, a glass without events, a name twice.
@@ -74,7 +75,7 @@ def build_graphs(
         **describer.attributes,
         **protocol,
     )
-    return crossing
+    return crossing + _without_labels(structures, labels)
 
 
 class Describer:
@@ -147,6 +148,20 @@ def _match(structures: dict[str, Atoms], labels: Sequence[Labels]) -> dict[str, 
         if name not in matched:
             raise InputError(f"{name}: no events file is of this structure")
     return matched
+
+
+def _without_labels(structures: dict[str, Atoms], labels: dict[str, Labels]) -> list[str]:
+    """A line for each glass with elements whose atoms have no label, where others have some."""
+    lines = []
+    for name, atoms in structures.items():
+        labelled = np.isfinite(labels[name].barrier)
+        bare = sorted(set(atoms.symbols) - set(atoms.symbols[labelled]))
+        if labelled.any() and bare:
+            lines.append(
+                f"{name} has no label at an atom of {', '.join(bare)}: a range of atoms may be of "
+                "one element; --atoms with a number takes random ones"
+            )
+    return lines
 
 
 def _graphs(

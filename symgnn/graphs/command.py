@@ -21,7 +21,9 @@ def graphs(
     ),
     min_converged: int = typer.Option(1, min=1, help="Searches that a label must be the mean of."),
     train: list[str] = typer.Option([], help="Glasses to train on: names or patterns."),
-    validation: list[str] = typer.Option([], help="Glasses that choose the epoch."),
+    validation: list[str] = typer.Option(
+        [], help="Glasses that choose the epoch, and with others the penalty of linear fits."
+    ),
     test: list[str] = typer.Option([], help="Glasses to test on."),
     seed: int = typer.Option(0, help="Of the automatic split (used when no split is named)."),
     inputs: list[str] = typer.Option(

@@ -116,11 +116,12 @@ def train(
 ) -> None:
     """Train a model on the training glasses and choose its best epoch on the validation glasses.
 
-    Labels are standardised on the training glasses. Unlabelled atoms pass messages and are not
-    in the loss. The folder gets checkpoint.pt (the model), history.csv (a row an evaluation: an
-    epoch, or --evaluation-interval of them), metrics.json, and predictions.h5 (all glasses); those
-    of an earlier training are removed when one begins. A run that was stopped goes on from its
-    resume.pt when the same command is given again, and ends with the same weights.
+    Those help to choose the penalty of linear fits, too (response, ridge). Labels are standardised
+    on the training glasses. Unlabelled atoms pass messages and are not in the loss. The folder gets
+    checkpoint.pt (the model), history.csv (a row an evaluation: an epoch, or --evaluation-interval
+    of them), metrics.json, and predictions.h5 (all glasses); those of an earlier training are
+    removed when one begins. A run that was stopped goes on from its resume.pt when the same command
+    is given again, and ends with the same weights.
 
     The defaults are a short recipe. The paper's: `--learning-rate 1e-4 --epochs 20000
     --batch-size 0 --schedule constant --averaging 0 --weight-decay 0 --gradient-clip 0`, and

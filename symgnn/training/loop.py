@@ -83,7 +83,7 @@ def train(
     Args:
         state: from `start` or a resumed one.
         training: graphs to learn from.
-        validation: graphs that choose the epoch.
+        validation: graphs that choose the epoch, and that `prepare` gets.
         scaling: of the labels.
         recipe: numbers of the training.
         device: `cpu` or `cuda`.

@@ -55,6 +55,23 @@ def run(*arguments):
     return CliRunner().invoke(app, ["graphs", *map(str, arguments)])
 
 
+def test_a_glass_whose_labels_leave_out_an_element_is_warned_of(glasses, tmp_path):
+    (structure, events), *others = glasses
+    atoms = read_structure(structure)
+    copper = np.where(atoms.symbols == "Cu", 1.0, np.nan)
+    write_events(events, atoms, copper, np.isfinite(copper).astype(int))
+    output = tmp_path / "graphs.h5"
+    result = run(structure, events, *(path for pair in others for path in pair), "-o", output)
+    assert result.exception is None
+    warned = [line for line in result.output.splitlines() if "warning" in line]
+    assert len(warned) == 1
+    assert warned[0].startswith(f"{output}: warning: g0 has no label at an atom of Zr: ")
+    bare = np.full(len(atoms), np.nan)  # a glass to predict and not to learn from
+    write_events(events, atoms, bare, np.zeros(len(atoms), dtype=int))
+    result = run(structure, events, *(path for pair in others for path in pair), "-o", output)
+    assert "warning" not in result.output
+
+
 def test_command_matches_events_by_structure_and_not_by_order(glasses, tmp_path):
     output = tmp_path / "graphs.h5"
     structures, events = zip(*glasses, strict=True)
