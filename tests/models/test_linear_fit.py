@@ -112,6 +112,38 @@ def test_validation_glasses_choose_as_much_as_training_glasses(weighed):
     assert 0 < best[2] < len(PENALTIES) - 1
 
 
+@pytest.mark.parametrize("level", [0.0, 0.005])
+def test_the_level_of_a_validation_glass_chooses_nothing(level):
+    """Whatever the fit does of the levels of training glasses."""
+    random = np.random.default_rng(7)
+    x = [random.normal(size=(200, 40)) for _ in range(2)]
+    y = [part[:, 0] + 2.0 * random.normal(size=200) for part in x]
+    x[1] += 1.0  # so that weights move its level
+    fits = []
+    for offset in (0.0, 20.0):
+        fits.append(LinearFit(40, level=level))
+        batches = [linear_batch(*pair) for pair in ((x[0], y[0]), (x[1], y[1] + offset))]
+        fits[-1].solve(batches[:1], batches[1:])
+    assert fits[0].penalty == fits[1].penalty
+
+
+def test_few_validation_labels_count_less():
+    """Three that want another penalty do not move it; fifty times the same three do."""
+    random = np.random.default_rng(8)
+    x, few = random.normal(size=(400, 40)), random.normal(size=(3, 40))
+    training = [
+        linear_batch(part, part[:, 0] + random.normal(size=200)) for part in (x[:200], x[200:])
+    ]
+    labels = -3.0 * few[:, 0]
+    penalties = []
+    for times in (0, 1, 50):
+        unseen = [linear_batch(np.tile(few, (times, 1)), np.tile(labels, times))]
+        linear = LinearFit(40)
+        linear.solve(training, unseen)
+        penalties.append(float(linear.penalty))
+    assert penalties[0] == penalties[1] < penalties[2]
+
+
 def test_validation_glasses_without_labels_choose_nothing():
     random = np.random.default_rng(4)
     x = random.normal(size=(60, 5))
