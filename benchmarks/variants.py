@@ -5,14 +5,14 @@ def train_options(variant: str) -> list[str]:
     """Arguments of `symgnn train` for a model and its options.
 
     Args:
-        variant: `model` or `model:option=value,option=value`, options as those of `symgnn train`
-            without the dashes.
+        variant: `model` or `model:option=value,flag`, options as those of `symgnn train` without
+            the dashes.
     """
     model, _, rest = variant.partition(":")
     arguments = ["--model", model]
     for pair in filter(None, rest.split(",")):
         option, _, value = pair.partition("=")
-        arguments += [f"--{option.replace('_', '-')}", value]
+        arguments += [f"--{option.replace('_', '-')}", *filter(None, [value])]
     return arguments
 
 

@@ -18,7 +18,11 @@ def barriers(
         str | None, typer.Option(help="Potential: name in the registry, or file.")
     ] = None,
     atoms: Annotated[
-        str, typer.Option(help="all, a number N (seeded random choice) or a range i:j.")
+        str,
+        typer.Option(
+            help="all, a number N (seeded random choice) or a range i:j (of a quench, which lists "
+            "one element after the other, most often of one element)."
+        ),
     ] = "all",
     shard: Annotated[str, typer.Option(help="i/n: only part i (from 0) of the atoms.")] = "0/1",
     searches: Annotated[int, typer.Option(min=1, help="Searches an atom.")] = 20,

@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from symgnn import fields
+from symgnn.graphs.reordering import partners
 from symgnn.structures import structure_hash
 
 # Å; atoms of glasses that were quenched by themselves are half a box apart, and at least 5 Å where
@@ -43,27 +44,53 @@ class Kinship:
 
 
 def kinships(structures: Mapping[str, Atoms]) -> list[Kinship]:
-    """All pairs of copies among some glasses; atoms are compared in the order of the files.
+    """All pairs of copies among some glasses, in whatever order their files list the atoms.
 
-    Glasses of other atoms, or of the same in another order, are never compared. Of two that are
-    compared and are no copies, `SAMPLE` atoms are looked at.
+    Glasses with other numbers of atoms of an element are never compared. Not found are copies that
+    are turned against their cells, and crystals in another order.
     """
     alike = defaultdict(list)
     for name, atoms in structures.items():
-        alike[atoms.numbers.tobytes()].append(name)
+        alike[np.sort(atoms.numbers).tobytes()].append(name)
     found = []
     for names in alike.values():
         for first, second in combinations(names, 2):
             a, b = structures[first], structures[second]
-            if displacement(a, b, every=max(1, len(a) // SAMPLE))[0] > 2 * COPY:
-                continue
-            moved, cell = displacement(a, b)
+            moved, cell = _in_one_order(a, b) or _in_other_orders(a, b) or (COPY, b.cell.array)
             if moved < COPY:
                 shapes = [array @ array.T for array in (a.cell.array, cell)]  # however they lie
                 size = shapes[0].max()
                 strained = not np.allclose(*shapes, rtol=0, atol=2.0 * SAME_CELL * size)
                 found.append(Kinship(first, second, strained, moved))
     return found
+
+
+def _in_one_order(a: Atoms, b: Atoms) -> tuple[float, np.ndarray] | None:
+    """`displacement` of copies by the numbers of their atoms; of others, a sample is looked at."""
+    if (a.numbers != b.numbers).any():
+        return None
+    if displacement(a, b, every=max(1, len(a) // SAMPLE))[0] > 2 * COPY:
+        return None
+    found = displacement(a, b)
+    return found if found[0] < COPY else None
+
+
+def _in_other_orders(a: Atoms, b: Atoms) -> tuple[float, np.ndarray] | None:
+    """`displacement` of atoms and what lies nearest to them, in the better of the cells."""
+    found = [
+        displacement(a[mine], b[theirs])
+        for mine, theirs in filter(None, (partners(a, b, cell) for cell in _cells(a, b)))
+    ]
+    return min(found, key=lambda one: one[0], default=None)
+
+
+def _cells(a: Atoms, b: Atoms) -> list[np.ndarray]:
+    """The cell of b and, if that is another one, its lattice vectors nearest to the cell of a."""
+    cells = [b.cell.array]
+    change = (b.cell.array @ np.linalg.inv(a.cell.array)).round()
+    if round(abs(np.linalg.det(change))) == 1 and (change != np.eye(3)).any():
+        cells.append(np.linalg.inv(change).round() @ b.cell.array)
+    return cells
 
 
 def displacement(a: Atoms, b: Atoms, every: int = 1) -> tuple[float, np.ndarray]:
@@ -79,10 +106,7 @@ def displacement(a: Atoms, b: Atoms, every: int = 1) -> tuple[float, np.ndarray]
     Returns:
         The smaller median, Å, and the cell of b that it belongs to, (3, 3), Å.
     """
-    cells = [b.cell.array]
-    change = (b.cell.array @ np.linalg.inv(a.cell.array)).round()
-    if round(abs(np.linalg.det(change))) == 1 and (change != np.eye(3)).any():
-        cells.append(np.linalg.inv(change).round() @ b.cell.array)
+    cells = _cells(a, b)
     start = a.positions[::every] @ np.linalg.inv(a.cell.array)
     medians = []
     for cell in cells:

@@ -122,7 +122,8 @@ def train(
         if state.epoch % recipe.evaluation_interval == 0 or state.epoch == recipe.epochs:
             row = {"epoch": state.epoch, "loss": float(np.mean(losses))}
             row["learning_rate"] = learning_rate(recipe, (state.step - 1) / steps)
-            _refresh(state.average, batches)
+            if validation or state.epoch == recipe.epochs:  # else these weights are never used
+                _refresh(state.average, batches)
             _evaluate(state, row, validation, scaling, device, inputs)
         after_epoch(state)
 

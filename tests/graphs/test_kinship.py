@@ -4,9 +4,11 @@ import h5py
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 
 from symgnn.graphs.dataset import read_graphs
 from symgnn.graphs.kinship import crossings, groups, kinships, stated_groups
+from symgnn.graphs.reordering import partners
 from symgnn.structures import read_structure, structure_hash, write_structure
 from tests.graphs.test_graphs import run, write_events
 
@@ -20,6 +22,19 @@ def glass(seed, sites=4):
     positions = (random.permutation(grid) + 0.2 * random.random((sites**3, 3))) * 2.6
     symbols = np.where(np.arange(sites**3) < 16, "Cu", "Zr")
     return Atoms(symbols, positions, cell=[2.6 * sites] * 3, pbc=True)
+
+
+def amorphous(seed, atoms=150):
+    """Atoms at random, no two within 2 Å."""
+    random = np.random.default_rng(seed)
+    cell = 2.8 * atoms ** (1 / 3) * np.array([1.0, 0.9, 1.1])
+    places = []
+    while len(places) < atoms:
+        place = random.random(3) * cell
+        apart = np.array(places).reshape(-1, 3) - place
+        if (np.linalg.norm(apart - cell * (apart / cell).round(), axis=1) > 2.0).all():
+            places.append(place)
+    return Atoms(["Cu"] * 50 + ["Zr"] * (atoms - 50), places, cell=cell, pbc=True)
 
 
 def strained(atoms):
@@ -58,6 +73,11 @@ def turned(atoms):
     return copy
 
 
+def shuffled(atoms):
+    """The same atoms as a file of another program lists them."""
+    return atoms[np.random.default_rng(3).permutation(len(atoms))]
+
+
 def written(folder, structures):
     """Words of the command for these structures, with events of theirs."""
     words = []
@@ -89,12 +109,44 @@ def test_a_copy_is_found_whichever_comes_first_and_an_independent_glass_is_not(c
         assert found.displacement < 0.3
 
 
+@pytest.mark.parametrize("copy", [strained, jittered, moved, in_another_cell, turned])
+def test_a_copy_in_another_order_is_found_and_is_as_far_as_in_the_same(copy):
+    a = amorphous(0)
+    (expected,) = kinships({"a": a, "b": copy(a)})
+    for pair in ({"a": a, "b": shuffled(copy(a))}, {"a": shuffled(a), "b": copy(a)}):
+        (found,) = kinships({"before": amorphous(1), **pair, "after": amorphous(2)})
+        assert (found.first, found.second, found.strained) == ("a", "b", expected.strained)
+        assert found.displacement == pytest.approx(expected.displacement, abs=0.01)
+
+
 def test_large_glasses_are_compared_by_a_sample_first():
     """4,096 atoms, one in twenty of the sample; half an ångström on average is still a copy."""
     a, b = glass(0, sites=16), glass(0, sites=16)
     b.positions += 0.3 * np.random.default_rng(1).standard_normal(b.positions.shape)
     (found,) = kinships({"a": a, "b": strained(b), "c": glass(3, sites=16)})
     assert found.displacement == pytest.approx(0.3 * 1.538, rel=0.05)  # median of Maxwell's law
+
+
+def test_partners_in_another_order_are_the_same_atoms():
+    """A third of an ångström apart, strained and moved: what lies nearest is the atom itself."""
+    a = amorphous(0, atoms=500)
+    b = strained(a)
+    b.positions += 0.2 * np.random.default_rng(1).standard_normal(b.positions.shape) + 7.7
+    order = np.random.default_rng(2).permutation(len(a))
+    mine, theirs = partners(a, b[order], b.cell.array)
+    assert len(mine) > 0.99 * len(a)
+    assert (order[theirs] == mine).all()
+    assert partners(a, amorphous(1, atoms=500), a.cell.array) is None
+
+
+def test_crystals_in_another_order_are_not_told_apart():
+    """Each is the other but for noise, and yet none is a copy: many a drift does as well."""
+    crystals = {seed: bulk("Cu", cubic=True).repeat(5) for seed in "ab"}
+    for seed, atoms in zip((1, 2), crystals.values(), strict=True):
+        atoms.rattle(0.1, seed=seed)
+    a, b = crystals.values()
+    assert partners(a, shuffled(b), b.cell.array) is None
+    assert kinships({"a": a, "b": shuffled(b)}) == []
 
 
 def test_glasses_of_other_atoms_are_no_copies():

@@ -87,6 +87,24 @@ def test_statistics_of_batch_norms_are_those_of_the_kept_weights(finished, graph
     torch.testing.assert_close(trained.model.state_dict(), kept)
 
 
+def test_how_often_one_looks_changes_nothing_where_no_glass_validates(graphs, tmp_path):
+    """The last weights are kept, with norms of their own, however many were looked at before."""
+    dataset = read_graphs(graphs)
+    known = dataset.of_split("train") + dataset.of_split("test")
+    write_graphs(tmp_path / "graphs.h5", known, cutoff=dataset.cutoff, **dataset.attributes)
+    for interval in (1, 3, 4):
+        words = ("--evaluation-interval", interval, "-o", tmp_path / str(interval))
+        run("train", tmp_path / "graphs.h5", *words, *SMALL)
+    always, seldom, once = (weights(tmp_path / str(interval)) for interval in (1, 3, 4))
+    assert all(torch.equal(always[key], seldom[key]) for key in always)
+    assert all(torch.equal(always[key], once[key]) for key in always)
+    trained = load(tmp_path / "1" / "checkpoint.pt")
+    assert trained.epoch == 4
+    batches = [as_batch(graph, trained.scaling) for graph in reversed(dataset.of_split("train"))]
+    refresh(trained.model, [partial(batch.through, trained.model) for batch in batches])
+    torch.testing.assert_close(trained.model.state_dict(), always)
+
+
 def test_a_resume_point_of_other_arguments_is_not_used(finished, graphs, tmp_path):
     with pytest.raises(TimeBudgetReached):
         run("train", graphs, "--seed", 1, "-o", tmp_path, *SMALL, "--time-budget", 0)
