@@ -82,7 +82,7 @@ def run_fold(graphs: Path, output: Path, group: str, model: str, seed: int, rest
     run = output / model / group / f"seed-{seed}"
     if not (run / "checkpoint.pt").exists():
         started = time.perf_counter()
-        symgnn("train", graphs, *train_options(model), "--seed", seed, "-o", run, *rest)
+        symgnn("train", graphs, *rest, *train_options(model), "--seed", seed, "-o", run)
         (run / "seconds").write_text(f"{time.perf_counter() - started:.0f}\n")
     return read_run(run)
 

@@ -50,8 +50,8 @@ def main() -> None:
             if model in left_out or (run / "checkpoint.pt").exists():
                 continue
             started = time.perf_counter()
-            train = ["train", options.graphs, *train_options(model), "--seed", seed, "-o", run]
-            if symgnn(*train, *rest):
+            train = ["train", options.graphs, *rest, "--seed", seed, "-o", run]
+            if symgnn(*train, *train_options(model)):
                 left_out.add(model)
             else:
                 (run / "seconds").write_text(f"{time.perf_counter() - started:.0f}\n")

@@ -6,7 +6,7 @@ def train_options(variant: str) -> list[str]:
 
     Args:
         variant: `model` or `model:option=value,flag`, options as those of `symgnn train` without
-            the dashes.
+            the dashes; put after those for all models, they win.
     """
     model, _, rest = variant.partition(":")
     arguments = ["--model", model]
