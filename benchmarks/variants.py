@@ -11,8 +11,8 @@ def train_options(variant: str) -> list[str]:
     model, _, rest = variant.partition(":")
     arguments = ["--model", model]
     for pair in filter(None, rest.split(",")):
-        option, _, value = pair.partition("=")
-        arguments += [f"--{option.replace('_', '-')}", *filter(None, [value])]
+        option, *value = pair.split("=", 1)
+        arguments += [f"--{option.replace('_', '-')}", *value]
     return arguments
 
 

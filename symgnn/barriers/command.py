@@ -20,8 +20,8 @@ def barriers(
     atoms: Annotated[
         str,
         typer.Option(
-            help="all, a number N (seeded random choice) or a range i:j (of a quench, which lists "
-            "one element after the other, most often of one element)."
+            help="all, a number N (seeded random choice) or a range i:j (a quench lists its atoms "
+            "by element, so a range of them is mostly of one)."
         ),
     ] = "all",
     shard: Annotated[str, typer.Option(help="i/n: only part i (from 0) of the atoms.")] = "0/1",

@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from symgnn import fields
-from symgnn.graphs.reordering import partners
+from symgnn.graphs.reordering import Places, grid_for, partners, places_of
 from symgnn.structures import structure_hash
 
 # Å; atoms of glasses that were quenched by themselves are half a box apart, and at least 5 Å where
@@ -47,16 +47,18 @@ def kinships(structures: Mapping[str, Atoms]) -> list[Kinship]:
     """All pairs of copies among some glasses, in whatever order their files list the atoms.
 
     Glasses with other numbers of atoms of an element are never compared. Not found are copies that
-    are turned against their cells, and crystals in another order.
+    are turned against their cells, and, in another order, crystals and those of whose atoms a
+    quarter has gone elsewhere.
     """
     alike = defaultdict(list)
     for name, atoms in structures.items():
         alike[np.sort(atoms.numbers).tobytes()].append(name)
     found = []
     for names in alike.values():
+        lying = _Lying({name: structures[name] for name in names})
         for first, second in combinations(names, 2):
             a, b = structures[first], structures[second]
-            moved, cell = _in_one_order(a, b) or _in_other_orders(a, b) or (COPY, b.cell.array)
+            moved, cell = _in_one_order(a, b) or lying.displacement(first, second) or (COPY, None)
             if moved < COPY:
                 shapes = [array @ array.T for array in (a.cell.array, cell)]  # however they lie
                 size = shapes[0].max()
@@ -66,22 +68,42 @@ def kinships(structures: Mapping[str, Atoms]) -> list[Kinship]:
 
 
 def _in_one_order(a: Atoms, b: Atoms) -> tuple[float, np.ndarray] | None:
-    """`displacement` of copies by the numbers of their atoms; of others, a sample is looked at."""
+    """`displacement` by the numbers of the atoms; None where a sample is far from a copy."""
     if (a.numbers != b.numbers).any():
         return None
     if displacement(a, b, every=max(1, len(a) // SAMPLE))[0] > 2 * COPY:
         return None
-    found = displacement(a, b)
-    return found if found[0] < COPY else None
+    return displacement(a, b)
 
 
-def _in_other_orders(a: Atoms, b: Atoms) -> tuple[float, np.ndarray] | None:
-    """`displacement` of atoms and what lies nearest to them, in the better of the cells."""
-    found = [
-        displacement(a[mine], b[theirs])
-        for mine, theirs in filter(None, (partners(a, b, cell) for cell in _cells(a, b)))
-    ]
-    return min(found, key=lambda one: one[0], default=None)
+class _Lying:
+    """Structures that are compared by where their atoms lie.
+
+    Args:
+        structures: with as many atoms of each element.
+    """
+
+    def __init__(self, structures: Mapping[str, Atoms]):
+        self._structures = structures
+        self._bins = grid_for(next(iter(structures.values())))
+        self._places: dict[str, Places] = {}  # in the structures' own cells
+
+    def displacement(self, first: str, second: str) -> tuple[float, np.ndarray] | None:
+        """`displacement` of atoms and what lies nearest to them, in the better of the cells."""
+        a, b = self._structures[first], self._structures[second]
+        others = [places_of(b, cell, self._bins) for cell in _cells(a, b)[1:]]
+        found = [
+            displacement(a[same[0]], b[same[1]])
+            for places in (self._of(second), *others)
+            if (same := partners(self._of(first), places, a.cell.array)) is not None
+        ]
+        return min(found, key=lambda one: one[0], default=None)
+
+    def _of(self, name: str) -> Places:
+        if name not in self._places:
+            atoms = self._structures[name]
+            self._places[name] = places_of(atoms, atoms.cell.array, self._bins)
+        return self._places[name]
 
 
 def _cells(a: Atoms, b: Atoms) -> list[np.ndarray]:

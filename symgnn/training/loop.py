@@ -76,9 +76,9 @@ def train(
     epoch; one without trainable parameters is evaluated once, as the last epoch. The loss is the
     weighted squared error of the standardised labels; unlabelled atoms take part in the messages
     and not in the loss. The best epoch has the largest Pearson correlation over the validation
-    glasses; without validation glasses it is the last one. Before an evaluation, batch norms get
-    the statistics of the weights that are evaluated, over `REFRESHING_GLASSES` training glasses:
-    that many forward passes.
+    glasses; without validation glasses it is the last one. Before an evaluation on validation
+    glasses, and at the end, batch norms get the statistics of the weights that are evaluated, over
+    `REFRESHING_GLASSES` training glasses: that many forward passes.
 
     Args:
         state: from `start` or a resumed one.

@@ -6,9 +6,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
+from symgnn.graphs import reordering
 from symgnn.graphs.dataset import read_graphs
-from symgnn.graphs.kinship import crossings, groups, kinships, stated_groups
-from symgnn.graphs.reordering import partners
+from symgnn.graphs.kinship import crossings, displacement, groups, kinships, stated_groups
+from symgnn.graphs.reordering import BINS_AN_ATOM, grid_for, partners, places_of
 from symgnn.structures import read_structure, structure_hash, write_structure
 from tests.graphs.test_graphs import run, write_events
 
@@ -127,26 +128,115 @@ def test_large_glasses_are_compared_by_a_sample_first():
     assert found.displacement == pytest.approx(0.3 * 1.538, rel=0.05)  # median of Maxwell's law
 
 
-def test_partners_in_another_order_are_the_same_atoms():
+def found_partners(a, b):
+    bins = grid_for(a)
+    places = [places_of(atoms, atoms.cell.array, bins) for atoms in (a, b)]
+    return partners(*places, a.cell.array)
+
+
+def drifted(atoms, drift):
+    """By so many bins of the grid along each axis."""
+    copy = atoms.copy()
+    copy.positions += np.full(3, drift) / grid_for(atoms) @ atoms.cell.array
+    return copy
+
+
+TILTED = [[1.0, 0.0, 0.0], [0.4, 1.0, 0.0], [-0.3, 0.2, 1.0]]
+
+
+@pytest.mark.parametrize("shape", [np.eye(3), TILTED])
+@pytest.mark.parametrize("drift", [0.0, 0.5, 7.2])
+def test_partners_in_another_order_are_the_same_atoms(drift, shape):
     """A third of an ångström apart, strained and moved: what lies nearest is the atom itself."""
     a = amorphous(0, atoms=500)
-    b = strained(a)
-    b.positions += 0.2 * np.random.default_rng(1).standard_normal(b.positions.shape) + 7.7
+    a.set_cell(a.cell.array @ shape)
+    b = drifted(strained(a), drift)
+    b.positions += 0.2 * np.random.default_rng(1).standard_normal(b.positions.shape)
     order = np.random.default_rng(2).permutation(len(a))
-    mine, theirs = partners(a, b[order], b.cell.array)
-    assert len(mine) > 0.99 * len(a)
-    assert (order[theirs] == mine).all()
-    assert partners(a, amorphous(1, atoms=500), a.cell.array) is None
+    mine, theirs = found_partners(a, b[order])
+    assert len(mine) > 0.97 * len(a)  # a tilt brings atoms near each other
+    assert (order[theirs] == mine).mean() > 0.99
+    assert found_partners(a, amorphous(1, atoms=500)) is None
 
 
-def test_crystals_in_another_order_are_not_told_apart():
+def test_small_copies_are_found_at_any_drift():
+    """Between two bins along each axis, an atom's counts are spread over eight of them."""
+    for seed, drift in enumerate(np.linspace(0.0, 0.9, 10)):
+        a = amorphous(seed, atoms=64)
+        mine, _ = found_partners(a, shuffled(drifted(a, drift)))
+        assert len(mine) == len(a)
+
+
+def test_partners_are_of_one_element_and_each_other_s_nearest():
+    """Of two atoms that exchange their elements neither has a partner, nor has a second nearest."""
+    a = amorphous(0)
+    b = a.copy()
+    b.numbers[[0, 149]] = b.numbers[[149, 0]]
+    # an atom comes between another one and its place, 0.3 and 0.6 Å from there
+    b.positions[60] = a.positions[61] + [0.3, 0.0, 0.0]
+    b.positions[61] = a.positions[61] - [0.6, 0.0, 0.0]
+    mine, theirs = found_partners(a, b)
+    assert set(range(len(a))) - set(mine) == {0, 149, 60}
+    assert theirs[mine == 61] == [60]
+    assert 61 not in theirs
+    assert (theirs == mine).sum() == len(mine) - 1
+
+
+def test_the_drift_is_taken_out_before_partners_are_chosen():
+    """Half an ångström apart, where a bin of 1 Å too far would be too far for many."""
+    a = amorphous(0, atoms=300)
+    b = drifted(a, 0.3)
+    b.positions += 0.35 * np.random.default_rng(1).standard_normal(b.positions.shape)
+    (same,) = kinships({"a": a, "b": b})
+    (found,) = kinships({"a": a, "b": shuffled(b)})
+    assert found.displacement == pytest.approx(same.displacement, rel=0.03)
+
+
+def test_structures_that_are_alike_in_part_are_no_copies():
+    """Seven in ten atoms elsewhere: the drift is plain, and yet too few have a partner."""
+    a = amorphous(0, atoms=400)
+    b = a.copy()
+    moved = np.random.default_rng(1).permutation(len(a))[:280]
+    b.positions[moved] = b.positions[np.roll(moved, 1)] + [1.3, -0.9, 1.1]
+    assert found_partners(a, b) is None
+    b.positions[moved[120:]] = a.positions[moved[120:]]
+    assert found_partners(a, b) is not None
+
+
+def test_the_drift_alone_tells_structures_apart_that_have_nothing_to_do_with_each_other(
+    monkeypatch,
+):
+    """So that partners need not be looked for, which costs more."""
+    monkeypatch.setattr(reordering, "MUTUAL", 0.0)
+    assert found_partners(amorphous(0, atoms=500), amorphous(1, atoms=500)) is None
+
+
+def test_a_pair_in_one_order_is_as_far_as_its_own_atoms_are():
+    """And not as what lies nearest: beyond 1 Å it is no copy, whatever else is near."""
+    a = amorphous(0, atoms=500)
+    b = a.copy()
+    b.positions += 0.7 * np.random.default_rng(1).standard_normal(b.positions.shape)
+    assert displacement(a, b)[0] == pytest.approx(1.08, abs=0.05)
+    assert kinships({"a": a, "b": b}) == []
+
+
+def test_a_grid_has_no_more_bins_where_there_is_empty_space():
+    a = amorphous(0)
+    film = a.copy()
+    film.set_cell([500.0, 500.0, 500.0])
+    assert np.prod(grid_for(film)) <= BINS_AN_ATOM * len(a)
+    assert (np.array(grid_for(a)) == a.cell.lengths().astype(int)).all()
+
+
+@pytest.mark.parametrize("cells", [1, 2, 5])
+def test_crystals_in_another_order_are_not_told_apart(cells):
     """Each is the other but for noise, and yet none is a copy: many a drift does as well."""
-    crystals = {seed: bulk("Cu", cubic=True).repeat(5) for seed in "ab"}
-    for seed, atoms in zip((1, 2), crystals.values(), strict=True):
-        atoms.rattle(0.1, seed=seed)
-    a, b = crystals.values()
-    assert partners(a, shuffled(b), b.cell.array) is None
-    assert kinships({"a": a, "b": shuffled(b)}) == []
+    a, b = (bulk("Cu", cubic=True).repeat(cells) for _ in range(2))
+    a.rattle(0.1, seed=1)
+    b.rattle(0.1, seed=2)
+    a.positions += 0.31
+    b.positions += 0.31
+    assert found_partners(a, shuffled(b)) is None
 
 
 def test_glasses_of_other_atoms_are_no_copies():
