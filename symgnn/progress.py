@@ -66,7 +66,7 @@ class Progress:
         self._label, self._total, self._done = label, total, done
         self._start_done, self._start = done, time.monotonic()
         self._interval, self._last = interval, time.monotonic()
-        self._bar, self._figures = None, ""
+        self._bar, self._figures, self._part = None, "", 0.0
         if sys.stderr.isatty():
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
@@ -107,17 +107,27 @@ class Progress:
 
     def advance(self, count: int = 1, **figures: object) -> None:
         """Count `count` more as done; `figures` are shown by name beside the count."""
-        self._done += count
         named = (f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
         self._figures = "  ".join(named)
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, figures=self._figures)
-        elif time.monotonic() - self._last >= self._interval:
-            self._log()
+        self._show(count)
+
+    def add(self, part: float) -> None:
+        """Count a part of one more, or of several; whole ones are shown."""
+        self._part += part
+        whole = int(self._part + 1e-6)
+        self._part -= whole
+        self._show(whole)
 
     def reach(self, done: int, **figures: object) -> None:
         """Count up to `done`; `figures` as in `advance`."""
         self.advance(done - self._done, **figures)
+
+    def _show(self, count: int) -> None:
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._done, figures=self._figures)
+        elif time.monotonic() - self._last >= self._interval:
+            self._log()
 
     def _log(self) -> None:
         self._last = time.monotonic()

@@ -32,13 +32,21 @@ class Searches:
         protocol: the numbers that define a search.
         seed: of the pushes.
         check: confirm every saddle on the full periodic structure.
+        motion: keep the displacements of searches that end in the region, too.
     """
 
     def __init__(
-        self, atoms: Atoms, engine: Engine, *, protocol: Protocol, seed: int, check: bool = True
+        self,
+        atoms: Atoms,
+        engine: Engine,
+        *,
+        protocol: Protocol,
+        seed: int,
+        check: bool = True,
+        motion: bool = False,
     ):
         self._atoms, self._engine, self._protocol, self._seed = atoms, engine, protocol, seed
-        self._structure = structure_hash(atoms)
+        self._structure, self._motion = structure_hash(atoms), motion
         rows = Artn(protocol, engine.batch, engine.capacity, engine.device, descends=not check)
         self.searching = Batch(rows, engine)
         self.confirm = Confirmation(atoms, engine, protocol) if check else None
@@ -68,7 +76,7 @@ class Searches:
                 found = self._found(*self._tasks.pop(row), ended)
                 self.searching.leave(row)
                 if found.event.search < 0:
-                    yield without_motion(found.event)
+                    yield found.event if self._motion else without_motion(found.event)
                 elif self.confirm and found.event.status == Status.CONVERGED:
                     unconfirmed.append(found)
                 else:

@@ -1,11 +1,40 @@
 """Means of per-atom values over the atoms around each atom, in compiled code."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from ase import Atoms
 from numba import prange
 
 from symgnn.compiled import njit
 from symgnn.descriptors.eam_splines import BLOCK
-from symgnn.neighbors import near_atoms
+from symgnn.neighbors import linked_cells, most_near, near_atoms
+
+
+def averages(
+    atoms: Atoms,
+    own: np.ndarray,
+    elements: Sequence[int],
+    averaged_to: Sequence[tuple[float, bool]],
+) -> np.ndarray:
+    """Means of per-atom columns around each atom, itself included, (atoms, columns) float32.
+
+    Args:
+        atoms: a periodic structure.
+        own: (atoms, n) float32.
+        elements: atomic numbers, in the order of the columns.
+        averaged_to: ascending radii, Å, and whether each element is averaged by itself; n columns
+            of each, or n for each element.
+    """
+    radii = np.array([radius for radius, _ in averaged_to])
+    split = np.array([bool(by_element) for _, by_element in averaged_to])
+    kind = np.argmax(atoms.numbers[:, None] == np.asarray(elements), axis=1)
+    places = linked_cells(atoms.positions, atoms.cell.array, radii[-1])
+    most = most_near(places, radii[-1])
+    columns = own.shape[1] * sum(len(elements) if one else 1 for one in split)
+    means = np.empty((len(atoms), columns), dtype=np.float32)
+    average_around(places, kind, own, radii, split, len(elements), most, means)
+    return means
 
 
 @njit(parallel=True)

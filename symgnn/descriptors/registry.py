@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atoms
 
-from symgnn.descriptors import invariants, invariants_by_element, response
+from symgnn.descriptors import invariants, invariants_by_element, response, searches
 from symgnn.errors import InputError
 from symgnn.pieces import Done, unwatched
 from symgnn.potentials import Potential
@@ -14,7 +14,11 @@ DESCRIPTORS = {
     "invariants": invariants,
     "invariants_by_element": invariants_by_element,
     "response": response,
+    "searches": searches,
 }
+
+# Time that inputs take, about, over that of a network: so that progress is even.
+WORK = {"response": 5.0, "invariants": 0.5, "invariants_by_element": 0.5, "searches": 350.0}
 
 
 def describe(

@@ -24,7 +24,7 @@ import numpy as np
 from ase import Atoms
 from threadpoolctl import threadpool_limits
 
-from symgnn.descriptors.averages import average_around
+from symgnn.descriptors.averages import averages
 from symgnn.descriptors.hessian import hessian_blocks, hessian_frame
 from symgnn.descriptors.potential import (
     Mechanics,
@@ -213,16 +213,4 @@ def features(
         energy.min(2).reshape(len(atoms), -1),
     ]
     own = np.concatenate(columns, axis=1).astype(np.float32)
-    return np.concatenate([own, _around(atoms, own, elements)], axis=1)
-
-
-def _around(atoms: Atoms, own: np.ndarray, elements: Sequence[int]) -> np.ndarray:
-    """Means of the columns around each atom, (atoms, columns) float32."""
-    radii = np.array([radius for radius, _ in AVERAGED_TO])
-    split = np.array([split for _, split in AVERAGED_TO])
-    kind = np.argmax(atoms.numbers[:, None] == np.asarray(elements), axis=1)
-    places = linked_cells(atoms.positions, atoms.cell.array, radii[-1])
-    most = most_near(places, radii[-1])
-    means = np.empty((len(atoms), size(len(elements)) - own.shape[1]), dtype=np.float32)
-    average_around(places, kind, own, radii, split, len(elements), most, means)
-    return means
+    return np.concatenate([own, averages(atoms, own, elements, AVERAGED_TO)], axis=1)

@@ -1,26 +1,32 @@
 """From files of glasses and events to one file of graphs."""
 
+import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 
 from symgnn import fields
-from symgnn.descriptors.registry import DESCRIPTORS, describe, input_version
+from symgnn.descriptors.registry import DESCRIPTORS, WORK, describe, input_version
 from symgnn.errors import InputError
+from symgnn.files import atomic_path
 from symgnn.graphs.dataset import write_graphs
 from symgnn.graphs.graph import Graph, glass_graph
 from symgnn.graphs.kinship import Kinship, groups, kinships
 from symgnn.graphs.labels import Labels, read_labels
 from symgnn.graphs.published import paper_split, published_files, read_published
 from symgnn.graphs.splits import automatic_split, choose_split, named_split
+from symgnn.pieces import Done, unwatched
 from symgnn.potentials import find_potential
 from symgnn.progress import Progress
 from symgnn.provenance import provenance
 from symgnn.structures import read_structure, structure_hash
 
+QUICK = 10.0  # work of inputs, in that of a network, above which they are kept until all are done
 ORIGIN = ("composition", "cooling_rate", "seed", "energy_per_atom", "density", "pressure", "group")
 
 
@@ -66,7 +72,7 @@ def build_graphs(
     )
     split, crossing = choose_split(structures, patterns, seed)
     protocol = provenance(cutoff=cutoff, label=label, min_converged=min_converged, split_seed=seed)
-    describer = Describer(inputs, potential, structures.values())
+    describer = Describer(inputs, potential, structures.values(), kept=_kept_beside(output))
     write_graphs(
         output,
         _graphs(structures, labels, split, cutoff, describer),
@@ -75,6 +81,7 @@ def build_graphs(
         **describer.attributes,
         **protocol,
     )
+    describer.forget()
     return crossing + _without_labels(structures, labels)
 
 
@@ -85,12 +92,21 @@ class Describer:
         inputs: names in symgnn.descriptors.registry; `none` alone is the same as no name.
         potential: name or file.
         structures: all of the dataset, whose elements order the columns.
+        kept: folder where inputs that take long are kept, a file each, until `forget`; from there
+            a later call goes on. None: they are not.
 
     Raises:
         InputError: an unknown name, or no potential.
     """
 
-    def __init__(self, inputs: Sequence[str], potential: str, structures: Iterable[Atoms]):
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        potential: str,
+        structures: Iterable[Atoms],
+        kept: Path | None = None,
+    ):
+        self._kept = kept
         self._inputs = [] if list(inputs) == ["none"] else list(inputs)
         for name in self._inputs:
             if name not in DESCRIPTORS:
@@ -111,11 +127,44 @@ class Describer:
             fields.INPUT_VERSIONS: json.dumps({name: input_version(name) for name in self._inputs}),
         }
 
-    def describe(self, graph: Graph) -> None:
-        """Add the inputs to a graph."""
+    def describe(self, graph: Graph, done: Done = unwatched) -> None:
+        """Add the inputs to a graph; `done` is told of the atoms, each in shares of the work."""
         atoms = Atoms(graph.species, graph.position, cell=graph.cell, pbc=True)
+        if not self._inputs:
+            return done(len(atoms))
+        work = sum(WORK[name] for name in self._inputs)
         for name in self._inputs:
-            graph.inputs[name] = describe(name, atoms, self._potential, self._elements)
+            part = partial(_in_shares, done, WORK[name] / work)
+            slow = self._kept is not None and WORK[name] > QUICK
+            compute = self._known if slow else describe
+            graph.inputs[name] = compute(name, atoms, self._potential, self._elements, part)
+
+    def _known(self, name: str, atoms: Atoms, *rest: object) -> np.ndarray:
+        """Inputs from a file of an earlier call, or computed and kept there."""
+        what = name, input_version(name), self._potential.sha256, self._elements
+        key = hashlib.sha256(repr((*what, structure_hash(atoms))).encode()).hexdigest()[:32]
+        path = self._kept / f"{key}.npy"
+        if path.exists():
+            rest[-1](len(atoms))
+            return np.load(path)
+        found = describe(name, atoms, *rest)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+            np.save(stream, found)
+        return found
+
+    def forget(self) -> None:
+        """Remove what was kept, when the graphs are written."""
+        if self._kept is not None:
+            shutil.rmtree(self._kept, ignore_errors=True)
+
+
+def _kept_beside(output: Path) -> Path:
+    return output.with_name(f"{output.name}.inputs")
+
+
+def _in_shares(done: Done, share: float, atoms: float) -> None:
+    done(share * atoms)
 
 
 def _read_structures(paths: Sequence[Path]) -> dict[str, Atoms]:
@@ -171,7 +220,7 @@ def _graphs(
     cutoff: float,
     describer: Describer,
 ) -> Iterator[Graph]:
-    with Progress("graphs", len(structures)) as progress:
+    with Progress("atoms of graphs", sum(map(len, structures.values()))) as progress:
         for name, atoms in structures.items():
             found = labels[name]
             graph = glass_graph(name, atoms, cutoff=cutoff, barrier=found.barrier)
@@ -179,11 +228,11 @@ def _graphs(
             graph.atom_fields = found.atom_fields
             origin = {key: atoms.info[key] for key in ORIGIN if key in atoms.info}
             graph.attributes = origin | {"structure_hash": found.structure_hash}
-            describer.describe(graph)
-            yield graph
+            describer.describe(graph, progress.add)
             progress.advance(
-                glass=name, edges=len(graph.edge_vector), labels=np.isfinite(graph.barrier).sum()
+                0, glass=name, edges=len(graph.edge_vector), labels=np.isfinite(graph.barrier).sum()
             )
+            yield graph
 
 
 def import_published(
@@ -235,14 +284,14 @@ def import_published(
         parts = {graph.name: paper_split(graph.name) for graph in graphs}
     else:
         parts = _grouped_split(group, validation, test, seed)
-    describer = Describer(inputs, potential, structures.values())
+    describer = Describer(inputs, potential, structures.values(), kept=_kept_beside(output))
     for graph in graphs:
         graph.split = parts[graph.name]
     if describer.attributes:
-        with Progress("inputs", len(graphs)) as progress:
+        with Progress("inputs of atoms", sum(map(len, structures.values()))) as progress:
             for graph in graphs:
-                describer.describe(graph)
-                progress.advance(glass=graph.name)
+                describer.describe(graph, progress.add)
+                progress.advance(0, glass=graph.name)
     write_graphs(
         output,
         graphs,
@@ -252,6 +301,7 @@ def import_published(
         **describer.attributes,
         **provenance(cutoff=cutoff, split=split, validation=validation, test=test, seed=seed),
     )
+    describer.forget()
     return found
 
 

@@ -28,8 +28,8 @@ def graphs(
     seed: int = typer.Option(0, help="Of the automatic split (used when no split is named)."),
     inputs: list[str] = typer.Option(
         [],
-        help="Per-atom inputs to add: response and invariants (for model response), "
-        "invariants_by_element (for model ridge); none.",
+        help="Per-atom inputs to add: response and invariants (for model response), searches too "
+        "(for model searched, 70 core-ms an atom), invariants_by_element (for model ridge); none.",
     ),
     potential: str = typer.Option("", help="Name or file; what the inputs are computed with."),
     threads: int = typer.Option(
@@ -85,7 +85,8 @@ def import_published(
     seed: int = typer.Option(0, help="grouped: of the choice where none is named."),
     inputs: list[str] = typer.Option(
         ["response", "invariants", "invariants_by_element"],
-        help="Per-atom inputs to add, for the models response and ridge; none for none.",
+        help="Per-atom inputs to add, for the models response and ridge; searches for model "
+        "searched, 70 core-ms an atom; none for none.",
     ),
     potential: str = typer.Option(
         "Cu-Zr-2009", help="Name or file; what the inputs are computed with."

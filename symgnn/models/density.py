@@ -232,6 +232,8 @@ class ResponseNetwork(DensityNetwork):
         level: of the linear fit, see `symgnn.models.ridge.LinearFit`.
     """
 
+    name = "response"  # whose inputs it takes; those of the response are the first
+
     def __init__(
         self,
         elements: Sequence[int],
@@ -243,7 +245,7 @@ class ResponseNetwork(DensityNetwork):
         level: float = 0.005,
     ):
         super().__init__(elements, width=width, layers=layers, dropout=dropout, reach=reach)
-        inputs = sum(input_size(name, len(elements)) for name in MODEL_INPUTS["response"])
+        inputs = sum(input_size(name, len(elements)) for name in MODEL_INPUTS[self.name])
         self.linear = LinearFit(inputs, level)
         self.own = len(response.names())
         self.enter = nn.Sequential(
@@ -273,3 +275,12 @@ class ResponseNetwork(DensityNetwork):
         """
         node = self.embedding(species) + self.enter(inputs[:, : self.own])
         return self._through_layers(node, edge_index, edge_vector) + self.linear(inputs)
+
+
+class SearchedNetwork(ResponseNetwork):
+    """The same with what one search at each atom finds among the inputs of the linear fit.
+
+    See `symgnn.descriptors.searches`; invariant as far as random pushes are.
+    """
+
+    name = "searched"

@@ -17,6 +17,7 @@ MODELS = {
     "edge_length": ("symgnn", "EdgeLengthNetwork"),
     "density": ("density", "DensityNetwork"),
     "response": ("density", "ResponseNetwork"),
+    "searched": ("density", "SearchedNetwork"),
     "ridge": ("ridge", "RidgeRegression"),
     "gcn": ("gcn", "GraphConvolution"),
     "gcn_edges": ("gcn", "EdgeGraphConvolution"),

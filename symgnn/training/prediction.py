@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from symgnn.descriptors.potential import largest_force
-from symgnn.descriptors.registry import describe, input_size, input_version
+from symgnn.descriptors.registry import WORK, describe, input_size, input_version
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
 from symgnn.pieces import Done, unwatched
@@ -28,9 +28,6 @@ from symgnn.training.shipped import find_checkpoints
 DENSITY_MARGIN = 0.01  # relative
 COMPOSITION_MARGIN = 0.02  # share of atoms
 LARGEST_FORCE = 0.05  # eV/Å, on an atom: barriers are those of minima of the energy
-
-# Time that inputs take, about, over that of a network: so that progress is even.
-WORK = {"response": 5.0, "invariants": 0.5, "invariants_by_element": 0.5}
 
 
 class Predictor:

@@ -91,16 +91,9 @@ def predict_files(
         structures: from `read_structures`; they get the columns.
         targets: extended XYZ files.
     """
-    finished = 0.0
-
-    def done(atoms: float) -> None:
-        nonlocal finished
-        finished += atoms
-        progress.reach(round(finished))
-
     with Progress("predicting atoms", sum(len(atoms) for atoms, _ in structures)) as progress:
         for (atoms, warnings), target in zip(structures, targets, strict=True):
-            members = predictor.predict_members(atoms, done)
+            members = predictor.predict_members(atoms, progress.add)
             _add_columns(atoms, predictor, members, warnings)
             write_structure(target, atoms)
 

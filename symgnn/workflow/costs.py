@@ -72,6 +72,13 @@ def search_seconds(glass: Glass, atoms: int, config: Mapping) -> float:
     return seconds * atoms
 
 
+def input_seconds(glasses: Iterable[Glass], config: Mapping) -> float:
+    """Expected cost of the searches at every atom of some glasses that are inputs, core-s."""
+    if "searches" not in config["graphs"].get("inputs", []):
+        return 0.0
+    return config["execution"]["costs"]["barriers"] * sum(glass.atoms for glass in glasses)
+
+
 def training_seconds(model: str, atoms: int, config: Mapping) -> float:
     """Expected time of one training on graphs of `atoms` atoms together, s of one device."""
     epochs = training_options(config["models"], model)["epochs"]
@@ -130,6 +137,7 @@ def stage_costs(
     searching = sum(search_seconds(glasses[name], chosen[name], config) for name in splits)
     quenching = sum(quench_seconds(glass, config) for glass in glasses.values())
     shearing = sum(shear_seconds(glasses[name], config) for name in sheared)
+    describing = input_seconds((glasses[name] for name in splits), config)
     training = seeds * sum(training_seconds(model, labelled, config) for model in names)
     explaining = sum(explanation_seconds(glasses[name], config) for name in explained)
     assessing = sum(assessment_seconds(glasses[name], config) for name in explained)
@@ -141,7 +149,7 @@ def stage_costs(
             **{hours: searching / 3600},
         ),
         StageCost("shear", len(sheared), shearing / 3600),
-        StageCost("graphs", 1),
+        StageCost("graphs", 1, describing / 3600),
         StageCost("models", len(names) * seeds + 1, gpu_hours=training / 3600),
         StageCost("explanations", 2 * len(explained), (explaining + assessing) / 3600),
         StageCost("report", 1),

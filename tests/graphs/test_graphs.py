@@ -11,6 +11,7 @@ from symgnn import fields
 from symgnn.cli import app
 from symgnn.errors import InputError
 from symgnn.files import create_hdf5
+from symgnn.graphs import building
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import edges, glass_graph
 from symgnn.graphs.splits import automatic_split, named_split
@@ -114,6 +115,32 @@ def test_threads_change_no_input_and_none_is_no_input(tmp_path):
     bare = read_graphs(tmp_path / "bare.h5")
     assert bare.graphs[0].inputs == {}
     assert fields.POTENTIAL not in bare.attributes
+
+
+def test_slow_inputs_of_a_stopped_call_are_not_computed_again(glasses, tmp_path, monkeypatch):
+    """And those of another potential, version or structure are no use."""
+    structures, events = zip(*glasses[:3], strict=True)
+    words = (*structures, "--events", *events, "--inputs", "searches", "--inputs", "invariants")
+    words += ("--potential", "Cu-Zr-2009", "--threads", 1, "-o", tmp_path / "graphs.h5")
+    asked = []
+
+    def describe(name, atoms, potential, elements, done):
+        asked.append(name)
+        if asked.count("searches") == 3 and name == "searches":
+            raise KeyboardInterrupt
+        done(len(atoms))
+        return np.full((len(atoms), 2), atoms.positions[0, 0], dtype=np.float32)
+
+    monkeypatch.setattr(building, "describe", describe)
+    assert run(*words).exit_code != 0
+    assert not (tmp_path / "graphs.h5").exists()
+    assert len(list((tmp_path / "graphs.h5.inputs").iterdir())) == 2
+    assert run(*words).exception is None
+    assert asked.count("searches") == 3 + 1
+    assert asked.count("invariants") == 2 + 3
+    assert not (tmp_path / "graphs.h5.inputs").exists()
+    for graph in read_graphs(tmp_path / "graphs.h5").graphs:
+        np.testing.assert_allclose(graph.inputs["searches"], graph.position[0, 0], rtol=1e-6)
 
 
 def test_same_input_gives_the_same_bytes(glasses, tmp_path):

@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -141,6 +142,15 @@ def test_the_planned_costs_are_of_each_model_s_epochs():
     }
     assert costs.training_seconds("gcn", 1000, config) == pytest.approx(200)
     assert costs.training_seconds("response", 1000, config) == pytest.approx(0.3)
+
+
+def test_searches_as_inputs_are_planned():
+    """One at each atom of every glass with a split; all else of the graphs takes no time."""
+    config = {"execution": {"costs": {"barriers": 0.06}}, "graphs": {"inputs": ["searches"]}}
+    glasses = [SimpleNamespace(atoms=atoms) for atoms in (1000, 3000)]
+    assert costs.input_seconds(glasses, config) == pytest.approx(240)
+    assert costs.input_seconds(glasses, config | {"graphs": {"inputs": ["response"]}}) == 0
+    assert costs.input_seconds(glasses, config | {"graphs": {}}) == 0
 
 
 def test_ranks_double_until_the_hours_suffice():

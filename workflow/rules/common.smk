@@ -96,6 +96,17 @@ def search_minutes(wildcards, threads, attempt):
     return minutes(seconds, attempt, threads)
 
 
+GRAPH_SECONDS = costs.input_seconds((GLASSES[name] for name in SPLITS), config)
+GRAPH_CORES = costs.ranks_for(
+    GRAPH_SECONDS, config["execution"]["job_hours"], config["execution"]["ranks_max"]
+)
+
+
+def graph_minutes(wildcards, threads, attempt):
+    """Runtime of the graphs, whose inputs may be searches, min."""
+    return max(30 * attempt, minutes(GRAPH_SECONDS, attempt, threads))
+
+
 def training_minutes(wildcards, attempt):
     """Runtime of a training of one model, min."""
     atoms = sum(GLASSES[glass].atoms for glass, split in SPLITS.items() if split != "test")

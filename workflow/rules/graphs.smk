@@ -13,10 +13,10 @@ rule build_graphs:
         f"{BENCHMARKS}/graphs/graphs.tsv"
     conda:
         "../../envs/graphs.yaml"
-    threads: 1
+    threads: GRAPH_CORES
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        mem_mb=lambda wildcards, threads, attempt: (3000 + 1000 * threads) * attempt,
+        runtime=graph_minutes,
     params:
         events=lambda wildcards, input: repeat_option("--events", input.events),
         splits=" ".join(f"--{split} {glass}" for glass, split in SPLITS.items()),

@@ -1,0 +1,154 @@
+"""What one saddle search at each atom finds, unconfirmed and shared among the atoms that move.
+
+A label is the mean barrier of many confirmed searches at an atom. One search at each atom, that
+ends at the saddle of its region, takes a hundredth of that time and says little about its own atom;
+but each saddle belongs to all atoms that move in it, and the saddles that move an atom's
+neighbours say how soft its surroundings are. A saddle's barrier is therefore given to the atoms
+that move, by their shares of the squared displacement, and averaged around.
+
+The pushes are random and depend on the structure, so that these inputs are invariant in
+distribution alone: what two choices of them differ by is part of a prediction's error. They are
+other ones than those of any search of `symgnn barriers`, so that no label is among the inputs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import torch
+from ase import Atoms
+from joblib import Parallel, delayed
+
+from symgnn.barriers.eam_engine import RegionEngine
+from symgnn.barriers.protocol import Protocol, Status
+from symgnn.barriers.searches import Searches
+from symgnn.descriptors.averages import averages
+from symgnn.pieces import Done, unwatched
+from symgnn.potentials import Potential
+
+RADIUS = 8.0  # Å, of the region that is free during a search, as that of labels
+SEARCHES = 1  # an atom
+SEED = 0
+FIRST = -1_000_000  # number of an atom's first search here: below those that labels are made of
+CHUNK = 200  # atoms whose searches a process makes at a time
+SOFT = 0.5  # eV, barriers below which count as soft, by exp(-barrier / SOFT)
+LEAST_LOG = 0.05  # eV, is added before a logarithm is taken
+PRIOR = 0.1  # share of the saddles of an atom, of the structure's mean, for those that hardly move
+VERSION = 1  # of these numbers; a model trained on others is refused
+AVERAGED_TO = tuple((radius, split) for radius in (3.6, 5.0, 5.5, 7.0, 9.0) for split in (0, 1))
+
+
+@dataclass(frozen=True)
+class Saddles:
+    """Saddles that searches found, and which atoms move on the way to them.
+
+    Attributes:
+        barrier: (saddles,), eV, of the region.
+        saddle: (moves,), which saddle an atom moves in, ascending.
+        atom: (moves,), which atom moves.
+        square: (moves,), Å², of its displacement.
+    """
+
+    barrier: np.ndarray
+    saddle: np.ndarray
+    atom: np.ndarray
+    square: np.ndarray
+
+
+def saddles_of(
+    atoms: Atoms,
+    potential: Potential,
+    *,
+    searches: int = SEARCHES,
+    done: Done = unwatched,
+) -> Saddles:
+    """Search saddles at every atom, on as many processes as compiled loops may take threads.
+
+    Args:
+        atoms: a periodic structure, at a minimum of the energy.
+        potential: an EAM potential.
+        searches: of an atom.
+        done: called after each part of the work with the number of its atoms.
+
+    Raises:
+        InputError: an element that the potential does not have, or not an EAM potential.
+    """
+    chunks = np.array_split(np.arange(len(atoms)), -(-len(atoms) // CHUNK))
+    processes = min(numba.get_num_threads(), len(chunks))
+    found: list[tuple[float, np.ndarray, np.ndarray]] = []
+    work = (delayed(_search)(atoms, potential, chunk, searches) for chunk in chunks)
+    for part, chunk in zip(Parallel(processes, return_as="generator")(work), chunks, strict=True):
+        found += part
+        done(len(chunk))
+    counts = [len(moved) for _, moved, _ in found]
+    nothing = (0.0, np.zeros(0, dtype=int), np.zeros(0))
+    barrier, atom, square = zip(*found, nothing, strict=True)
+    return Saddles(
+        barrier=np.array(barrier[:-1]),
+        saddle=np.repeat(np.arange(len(found)), counts),
+        atom=np.concatenate(atom),
+        square=np.concatenate(square),
+    )
+
+
+def _search(
+    atoms: Atoms, potential: Potential, targets: np.ndarray, searches: int
+) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Barrier, moving atoms and squares of their ways of each saddle, in the order of the tasks."""
+    torch.set_num_threads(1)
+    tasks = [(int(target), FIRST - k) for target in targets for k in range(searches)]
+    engine = RegionEngine(atoms, potential, radius=RADIUS)
+    runner = Searches(atoms, engine, protocol=Protocol(), seed=SEED, motion=True)
+    events = {(event.atom, event.search): event for event in runner.run(tasks)}
+    return [
+        (event.barrier, event.moved_atoms, (event.saddle_displacement**2).sum(1))
+        for event in (events[task] for task in tasks)
+        if event.status == Status.CONVERGED and event.barrier > 0.0
+    ]
+
+
+def names() -> list[str]:
+    """Names of an atom's own columns in `features`."""
+    return ["mean_barrier", "mean_log_barrier", "activity", "soft_activity"]
+
+
+def size(elements: int) -> int:
+    """Number of columns of `features` for so many elements."""
+    return len(names()) * (1 + sum(elements if split else 1 for _, split in AVERAGED_TO))
+
+
+def features(
+    atoms: Atoms, potential: Potential, elements: Sequence[int], done: Done = unwatched
+) -> np.ndarray:
+    """Per-atom inputs of a model, (atoms, size(len(elements))) float32.
+
+    An atom's own come first, see `names`: mean barrier and mean logarithm of the saddles that move
+    it, by its shares of them; the sum of these shares, and that sum with soft saddles alone. The
+    same for the atoms around follow, see `AVERAGED_TO`.
+
+    Args:
+        atoms: a periodic structure, at a minimum of the energy.
+        potential: an EAM potential.
+        elements: atomic numbers, in the order of the columns.
+        done: see `saddles_of`.
+
+    Raises:
+        InputError: an element that the potential does not have, or not an EAM potential.
+    """
+    return columns_of(atoms, saddles_of(atoms, potential, done=done), elements, SEARCHES)
+
+
+def columns_of(atoms: Atoms, found: Saddles, elements: Sequence[int], searches: int) -> np.ndarray:
+    """The same from saddles that are known, of so many searches at each atom."""
+    total = np.bincount(found.saddle, found.square, len(found.barrier))
+    share = found.square / total[found.saddle]
+    barrier = found.barrier[found.saddle]
+    values = (barrier, np.log(barrier + LEAST_LOG), np.ones(len(share)), np.exp(-barrier / SOFT))
+    sums = np.stack([np.bincount(found.atom, share * value, len(atoms)) for value in values], 1)
+    sums = sums / searches
+    around = averages(atoms, sums.astype(np.float32), elements, AVERAGED_TO)
+    parts = np.concatenate([sums, around], axis=1).reshape(len(atoms), -1, len(values))
+    whole = sums[:, :2].sum(0) / max(sums[:, 2].sum(), PRIOR)
+    parts[..., :2] = (parts[..., :2] + PRIOR * whole) / (parts[..., 2:3] + PRIOR)
+    return parts.reshape(len(atoms), -1).astype(np.float32)

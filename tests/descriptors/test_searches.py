@@ -1,0 +1,123 @@
+"""Inputs from one saddle search at each atom: shares, means, and that nothing else decides."""
+
+import numba
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+
+from symgnn.barriers.eam_engine import RegionEngine
+from symgnn.barriers.event import region_number
+from symgnn.barriers.protocol import Protocol, Status
+from symgnn.barriers.searches import Searches
+from symgnn.descriptors import searches
+from symgnn.descriptors.searches import PRIOR, SOFT, Saddles, columns_of, saddles_of
+from symgnn.errors import InputError
+from symgnn.potentials import find_potential
+from symgnn.threads import use_threads
+from tests.descriptors.test_response import cuzr, relaxed  # noqa: F401 fixtures
+
+
+@pytest.fixture(scope="module")
+def found(relaxed, cuzr):  # noqa: F811
+    return saddles_of(relaxed, cuzr)
+
+
+def test_saddles_are_those_of_searches_without_checks(found, relaxed, cuzr):  # noqa: F811
+    """Barrier, atoms that move and how far, of searches with numbers that no label has."""
+    assert region_number(100_000) > searches.FIRST
+    engine = RegionEngine(relaxed, cuzr, radius=searches.RADIUS)
+    runner = Searches(relaxed, engine, protocol=Protocol(), seed=searches.SEED, motion=True)
+    events = {event.atom: event for event in runner.run((i, searches.FIRST) for i in range(108))}
+    events = [events[i] for i in range(108) if events[i].status == Status.CONVERGED]
+    # a few end in minima below the start, which is no deep one, and their saddles below it, too
+    events = [event for event in events if event.barrier > 0]
+    assert len(found.barrier) == len(events) > 90
+    for k, event in enumerate(events):
+        assert found.barrier[k] == event.barrier
+        moves = found.saddle == k
+        np.testing.assert_array_equal(found.atom[moves], event.moved_atoms)
+        way = np.linalg.norm(event.saddle_displacement, axis=1)
+        np.testing.assert_allclose(found.square[moves], way**2, rtol=1e-12)
+        assert way.max() == pytest.approx(event.displacement_max)
+
+
+def test_searches_that_end_in_the_region_keep_no_displacements_elsewhere(relaxed, cuzr):  # noqa: F811
+    engine = RegionEngine(relaxed, cuzr, radius=searches.RADIUS)
+    runner = Searches(relaxed, engine, protocol=Protocol(), seed=searches.SEED)
+    (event,) = runner.run([(0, searches.FIRST)])
+    assert len(event.moved_atoms) == 0
+
+
+@pytest.mark.parametrize("chunk", [7, 54])
+def test_neither_processes_nor_chunks_change_a_bit(found, relaxed, cuzr, chunk, monkeypatch):  # noqa: F811
+    """And progress adds up to all atoms."""
+    monkeypatch.setattr(searches, "CHUNK", chunk)
+    told = []
+    use_threads(2 if numba.config.NUMBA_NUM_THREADS > 1 and chunk == 54 else 1)
+    try:
+        again = saddles_of(relaxed, cuzr, done=told.append)
+    finally:
+        use_threads(0)
+    for name, value in vars(found).items():
+        np.testing.assert_array_equal(getattr(again, name), value, err_msg=name)
+    assert sum(told) == len(relaxed)
+    assert len(told) == -(-108 // chunk)
+
+
+def test_columns_are_shares_of_saddles_averaged_around(relaxed):  # noqa: F811
+    """Against sums over all pairs of atoms; further than 5.5 Å the cell meets itself."""
+    random = np.random.default_rng(0)
+    barrier = random.uniform(0.1, 3.0, 40)
+    saddle = np.sort(random.integers(0, 40, 300))
+    atom, square = random.integers(0, 60, 300), random.random(300)
+    known = Saddles(barrier, saddle, atom, square)
+    columns = columns_of(relaxed, known, [29, 40], 2)
+    assert columns.shape == (108, searches.size(2))
+    share = np.zeros((108, 40))
+    np.add.at(share, (atom, saddle), square)
+    share /= share.sum(0)
+    values = np.stack([barrier, np.log(barrier + 0.05), np.ones(40), np.exp(-barrier / SOFT)], 1)
+    sums = share @ values / 2
+    assert sums[:, 2].sum() == pytest.approx(20)
+    whole = sums[:, :2].sum(0) / sums[:, 2].sum()
+
+    def expected(mean):
+        ratio = (mean[:, :2] + PRIOR * whole) / (mean[:, 2:3] + PRIOR)
+        return np.concatenate([ratio, mean[:, 2:]], axis=1)
+
+    np.testing.assert_allclose(columns[:, :4], expected(sums), rtol=2e-6)
+    np.testing.assert_allclose(columns[60:, :2], np.tile(whole, (48, 1)), rtol=2e-6)
+    distance, column = relaxed.get_all_distances(mic=True), 4
+    for radius, split in searches.AVERAGED_TO:
+        groups = [relaxed.numbers == z for z in (29, 40)] if split else [relaxed.numbers > 0]
+        for group in groups:
+            if radius < 5.5:
+                near = (distance < radius) & group
+                mean = near @ sums / np.maximum(near.sum(1, keepdims=True), 1)
+                np.testing.assert_allclose(
+                    columns[:, column : column + 4], expected(mean), rtol=2e-5
+                )
+            column += 4
+    assert column == columns.shape[1]
+
+
+def test_a_structure_without_saddles_has_columns_all_the_same():
+    atoms = bulk("Cu", cubic=True).repeat(3)
+    none = np.zeros(0, dtype=int)
+    columns = columns_of(atoms, Saddles(np.zeros(0), none, none, np.zeros(0)), [29], 1)
+    np.testing.assert_array_equal(columns, 0.0)
+
+
+def test_another_potential_s_elements_are_refused(cuzr):  # noqa: F811
+    with pytest.raises(InputError, match="Ag"):
+        saddles_of(Atoms("Ag4", bulk("Ag", cubic=True).positions, cell=[4.1] * 3, pbc=True), cuzr)
+
+
+def test_a_potential_that_is_no_eam_is_refused(tmp_path):
+    (tmp_path / "lj.lmp").write_text("")
+    (tmp_path / "lj.lmp.yaml").write_text(
+        "pair_style: lj/cut 6.0\npair_coeff: ['* * 0.4 2.3']\nelements: [Cu]\nunits: metal\n"
+    )
+    with pytest.raises(InputError):
+        saddles_of(bulk("Cu", cubic=True).repeat(3), find_potential(tmp_path / "lj.lmp"))
