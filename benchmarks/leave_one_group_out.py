@@ -8,7 +8,7 @@ FOLDER holds train0.pickle ... train6.pickle. Each fold trains on all other grou
 validation glass (the last epoch counts), and tests on its group. What follows `--` goes to `symgnn
 train`. Per-atom inputs are computed once for all folds and models. A finished run is kept and an
 unfinished one resumed, so the command can be stopped and given again; give another folder for
-another recipe. The inputs of model `searched` take 70 core-ms an atom, over an hour for all; graphs
+another recipe. The inputs of model `searched` take 80 core-ms an atom, over an hour for all; graphs
 that were made without them stay so.
 
 Prints a row for each left-out graph, for their mean and for all their atoms together. Of the model,
@@ -58,7 +58,7 @@ def symgnn(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "symgnn.cli", *map(str, arguments)], check=True)
 
 
-def all_graphs(folder: Path, output: Path, models: Sequence[str]) -> Path:
+def all_graphs(folder: Path, output: Path, models: Sequence[str] = ()) -> Path:
     """The published graphs with the per-atom inputs of the models, made once."""
     path = output / "graphs.h5"
     if not path.exists():

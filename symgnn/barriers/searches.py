@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ class Searches:
         self._structure, self._motion = structure_hash(atoms), motion
         rows = Artn(protocol, engine.batch, engine.capacity, engine.device, descends=not check)
         self.searching = Batch(rows, engine)
-        self.confirm = Confirmation(atoms, engine, protocol) if check else None
+        self._check = check
         self._tasks: dict[int, tuple[int, int]] = {}
 
     def run(
@@ -77,17 +78,20 @@ class Searches:
                 self.searching.leave(row)
                 if found.event.search < 0:
                     yield found.event if self._motion else without_motion(found.event)
-                elif self.confirm and found.event.status == Status.CONVERGED:
+                elif self._check and found.event.status == Status.CONVERGED:
                     unconfirmed.append(found)
                 else:
                     yield found.event
             between()
             self._admit(waiting, most)
-            if self.confirm and (
-                len(unconfirmed) >= self._engine.unconfirmed or not self.searching
-            ):
+            if unconfirmed and (len(unconfirmed) >= self._engine.unconfirmed or not self.searching):
                 yield from self.confirm(unconfirmed, between, stop)
                 unconfirmed.clear()
+
+    @cached_property
+    def confirm(self) -> Confirmation:
+        """What confirms saddles; made when there is the first one, for its memory."""
+        return Confirmation(self._atoms, self._engine, self._protocol)
 
     def _admit(self, waiting: Iterator[tuple[int, int]], most: int | None) -> None:
         batch = self.searching
@@ -100,7 +104,7 @@ class Searches:
             self._tasks[rows[-1]] = task
         if rows:
             chosen = torch.tensor(rows, device=batch.artn.trial.device)
-            goal = Goal.SADDLE if self.confirm else Goal.SIDES
+            goal = Goal.SADDLE if self._check else Goal.SIDES
             atoms = torch.tensor([len(minimum) for minimum in minima], device=chosen.device)
             vectors = batch.stack(minima), batch.stack(pushes)
             batch.artn.admit(chosen, *vectors, goal=goal, atoms=atoms)
@@ -131,7 +135,7 @@ class Searches:
         """What a search found in its region."""
         saddle = ended.saddle - ended.minimum
         sides = Sides.unknown(len(saddle))
-        if self.confirm is None:
+        if not self._check:
             sides = ended.sides(self._protocol.same_minimum)
         pushed = ended.atoms[self._pushed(atom, ended.atoms, ended.minimum)[0]]
         event = Event(

@@ -101,6 +101,9 @@ def mechanics_of(atoms: Atoms, species: np.ndarray, table: Splines) -> Mechanics
     return found
 
 
+LARGEST_FORCE = 0.05  # eV/Å, on an atom: barriers are those of minima of the energy
+
+
 def largest_force(atoms: Atoms, potential: Potential) -> float:
     """Length of the largest force on an atom of a periodic structure, eV/Å.
 

@@ -11,27 +11,29 @@ distribution alone: what two choices of them differ by is part of a prediction's
 other ones than those of any search of `symgnn barriers`, so that no label is among the inputs.
 """
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import current_process
 
 import numba
 import numpy as np
-import torch
 from ase import Atoms
-from joblib import Parallel, delayed
 
-from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.protocol import Protocol, Status
-from symgnn.barriers.searches import Searches
 from symgnn.descriptors.averages import averages
+from symgnn.descriptors.potential import species_of, splines
 from symgnn.pieces import Done, unwatched
 from symgnn.potentials import Potential
+from symgnn.processes import end_with_parent
 
 RADIUS = 8.0  # Å, of the region that is free during a search, as that of labels
 SEARCHES = 1  # an atom
 SEED = 0
 FIRST = -1_000_000  # number of an atom's first search here: below those that labels are made of
-CHUNK = 200  # atoms whose searches a process makes at a time
+# Atoms whose searches a process makes at a time, and fewest of them where there are many processes.
+CHUNK, LEAST = 200, 25
+MOST_CHUNKS = 100  # of a structure: each chunk opens it anew
 SOFT = 0.5  # eV, barriers below which count as soft, by exp(-barrier / SOFT)
 LEAST_LOG = 0.05  # eV, is added before a logarithm is taken
 PRIOR = 0.1  # share of the saddles of an atom, of the structure's mean, for those that hardly move
@@ -74,10 +76,16 @@ def saddles_of(
     Raises:
         InputError: an element that the potential does not have, or not an EAM potential.
     """
-    chunks = np.array_split(np.arange(len(atoms)), -(-len(atoms) // CHUNK))
-    processes = min(numba.get_num_threads(), len(chunks))
+    from joblib import Parallel, delayed
+
+    splines(potential), species_of(atoms, potential)  # or an error at once
+    bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+    number, processes = min(-(-len(atoms) // CHUNK), MOST_CHUNKS), numba.get_num_threads()
+    number = max(number, min(processes, -(-len(atoms) // LEAST)))
+    chunks = np.array_split(np.arange(len(atoms)), number)
+    processes = min(processes, number)
     found: list[tuple[float, np.ndarray, np.ndarray]] = []
-    work = (delayed(_search)(atoms, potential, chunk, searches) for chunk in chunks)
+    work = (delayed(_search)(bare, potential, chunk, searches) for chunk in chunks)
     for part, chunk in zip(Parallel(processes, return_as="generator")(work), chunks, strict=True):
         found += part
         done(len(chunk))
@@ -96,11 +104,22 @@ def _search(
     atoms: Atoms, potential: Potential, targets: np.ndarray, searches: int
 ) -> list[tuple[float, np.ndarray, np.ndarray]]:
     """Barrier, moving atoms and squares of their ways of each saddle, in the order of the tasks."""
-    torch.set_num_threads(1)
+    import torch
+
+    from symgnn.barriers.eam_engine import RegionEngine
+    from symgnn.barriers.searches import Searches
+
+    if current_process().name != "MainProcess":
+        end_with_parent(signal.SIGKILL)
     tasks = [(int(target), FIRST - k) for target in targets for k in range(searches)]
     engine = RegionEngine(atoms, potential, radius=RADIUS)
     runner = Searches(atoms, engine, protocol=Protocol(), seed=SEED, motion=True)
-    events = {(event.atom, event.search): event for event in runner.run(tasks)}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        events = {(event.atom, event.search): event for event in runner.run(tasks)}
+    finally:
+        torch.set_num_threads(threads)
     return [
         (event.barrier, event.moved_atoms, (event.saddle_displacement**2).sum(1))
         for event in (events[task] for task in tasks)

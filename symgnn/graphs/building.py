@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from symgnn import fields
+from symgnn.descriptors.potential import LARGEST_FORCE, largest_force
 from symgnn.descriptors.registry import DESCRIPTORS, WORK, describe, input_version
 from symgnn.errors import InputError
 from symgnn.files import atomic_path
@@ -21,9 +22,9 @@ from symgnn.graphs.labels import Labels, read_labels
 from symgnn.graphs.published import paper_split, published_files, read_published
 from symgnn.graphs.splits import automatic_split, choose_split, named_split
 from symgnn.pieces import Done, unwatched
-from symgnn.potentials import find_potential
+from symgnn.potentials import Potential, find_potential
 from symgnn.progress import Progress
-from symgnn.provenance import provenance
+from symgnn.provenance import provenance, stage_hash
 from symgnn.structures import read_structure, structure_hash
 
 QUICK = 10.0  # work of inputs, in that of a network, above which they are kept until all are done
@@ -58,8 +59,9 @@ def build_graphs(
         potential: name or file; what the inputs are computed with.
 
     Returns:
-        A line for each two glasses that are no independent ones and that the patterns part, and for
-        each glass that has labels, but none at the atoms of an element.
+        A line for each two glasses that are no independent ones and that the patterns part, for
+        each glass that has labels, but none at the atoms of an element, and for each that gets
+        inputs and is no minimum.
 
     Raises:
         InputError: events of another structure, a glass without events, a name twice.
@@ -82,7 +84,7 @@ def build_graphs(
         **protocol,
     )
     describer.forget()
-    return crossing + _without_labels(structures, labels)
+    return crossing + _without_labels(structures, labels) + describer.warnings
 
 
 class Describer:
@@ -93,10 +95,13 @@ class Describer:
         potential: name or file.
         structures: all of the dataset, whose elements order the columns.
         kept: folder where inputs that take long are kept, a file each, until `forget`; from there
-            a later call goes on. None: they are not.
+            a later call of the same code goes on. None: they are not.
 
     Raises:
         InputError: an unknown name, or no potential.
+
+    Attributes:
+        warnings: a line for each described glass that is no minimum of the potential's energy.
     """
 
     def __init__(
@@ -106,7 +111,8 @@ class Describer:
         structures: Iterable[Atoms],
         kept: Path | None = None,
     ):
-        self._kept = kept
+        self._kept, self._files = kept, set()
+        self.warnings: list[str] = []
         self._inputs = [] if list(inputs) == ["none"] else list(inputs)
         for name in self._inputs:
             if name not in DESCRIPTORS:
@@ -132,6 +138,11 @@ class Describer:
         atoms = Atoms(graph.species, graph.position, cell=graph.cell, pbc=True)
         if not self._inputs:
             return done(len(atoms))
+        if (force := largest_force(atoms, self._potential)) > LARGEST_FORCE:
+            self.warnings.append(
+                f"{graph.name}: largest force {force:.3g} eV/Å: inputs are those of minima of the "
+                "energy; relax it with this potential first"
+            )
         work = sum(WORK[name] for name in self._inputs)
         for name in self._inputs:
             part = partial(_in_shares, done, WORK[name] / work)
@@ -139,24 +150,32 @@ class Describer:
             compute = self._known if slow else describe
             graph.inputs[name] = compute(name, atoms, self._potential, self._elements, part)
 
-    def _known(self, name: str, atoms: Atoms, *rest: object) -> np.ndarray:
-        """Inputs from a file of an earlier call, or computed and kept there."""
-        what = name, input_version(name), self._potential.sha256, self._elements
-        key = hashlib.sha256(repr((*what, structure_hash(atoms))).encode()).hexdigest()[:32]
-        path = self._kept / f"{key}.npy"
-        if path.exists():
-            rest[-1](len(atoms))
-            return np.load(path)
-        found = describe(name, atoms, *rest)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-            np.save(stream, found)
+    def _known(
+        self, name: str, atoms: Atoms, potential: Potential, elements: Sequence[int], done: Done
+    ) -> np.ndarray:
+        """`describe` from a file of an earlier call, or computed and kept there."""
+        code = [stage_hash(stage) for stage in ("barriers", "graphs")]
+        what = name, input_version(name), potential.sha256, elements, code, structure_hash(atoms)
+        path = self._kept / f"{hashlib.sha256(repr(what).encode()).hexdigest()[:32]}.npy"
+        self._kept.mkdir(parents=True, exist_ok=True)
+        self._files.add(path)
+        try:
+            found = np.load(path)
+        except (OSError, EOFError, ValueError):
+            found = describe(name, atoms, potential, elements, done)
+            with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+                np.save(stream, found)
+        else:
+            done(len(atoms))
         return found
 
     def forget(self) -> None:
-        """Remove what was kept, when the graphs are written."""
-        if self._kept is not None:
-            shutil.rmtree(self._kept, ignore_errors=True)
+        """Remove what this call kept, when the graphs are written."""
+        for path in self._files:
+            path.unlink(missing_ok=True)
+        if self._files:
+            with suppress(OSError):  # another call's are in it
+                self._kept.rmdir()
 
 
 def _kept_beside(output: Path) -> Path:

@@ -32,7 +32,8 @@ def train(
     graphs: Path = typer.Argument(..., help="Graphs with labels and split (graphs.h5)."),
     model: str = typer.Option(
         "symgnn",
-        help="symgnn, response (our best: graphs with --inputs response and invariants), density, "
+        help="symgnn, response (graphs with --inputs response and invariants), searched (our best: "
+        "and --inputs searches), density, "
         "edge_length, no_symmetrization, augmentation, schnet, egnn, equivariant (needs e3nn), "
         "gcn, gcn_edges, mlp, or ridge (graphs with --inputs invariants_by_element).",
     ),
@@ -41,10 +42,10 @@ def train(
     ),
     output: Path = typer.Option(..., "--output", "-o", help="Folder of the run.", file_okay=False),
     epochs: int | None = typer.Option(
-        None, help="Passes over the training glasses [200; response 30]."
+        None, help="Passes over the training glasses [200; response 30; searched 30]."
     ),
     learning_rate: float | None = typer.Option(
-        None, help="Largest learning rate (AMSGrad) [0.003; response 0.002]."
+        None, help="Largest learning rate (AMSGrad) [0.003; response 0.002; searched 0.002]."
     ),
     batch_size: int = typer.Option(1, help="Glasses a step; 0 for all of them."),
     schedule: str = typer.Option("cosine", help="Learning rate over time: constant or cosine."),
@@ -84,7 +85,7 @@ def train(
         None,
         min=0,
         max=0.9,
-        help="Dropout in training: attention [0], density [0.1], response [0.2].",
+        help="Dropout in training: attention [0], density [0.1], response and searched [0.2].",
     ),
     distribution: str | None = typer.Option(
         None, help="symgnn: transformations are learned or haar (uniform) [learned]."
@@ -116,12 +117,12 @@ def train(
 ) -> None:
     """Train a model on the training glasses and choose its best epoch on the validation glasses.
 
-    Those help to choose the penalty of linear fits, too (response, ridge). Labels are standardised
-    on the training glasses. Unlabelled atoms pass messages and are not in the loss. The folder gets
-    checkpoint.pt (the model), history.csv (a row an evaluation: an epoch, or --evaluation-interval
-    of them), metrics.json, and predictions.h5 (all glasses); those of an earlier training are
-    removed when one begins. A run that was stopped goes on from its resume.pt when the same command
-    is given again, and ends with the same weights.
+    Those help to choose the penalty of linear fits, too (response, searched, ridge). Labels are
+    standardised on the training glasses. Unlabelled atoms pass messages and are not in the loss.
+    The folder gets checkpoint.pt (the model), history.csv (a row an evaluation: an epoch, or
+    --evaluation-interval of them), metrics.json, and predictions.h5 (all glasses); those of an
+    earlier training are removed when one begins. A run that was stopped goes on from its resume.pt
+    when the same command is given again, and ends with the same weights.
 
     The defaults are a short recipe. The paper's: `--learning-rate 1e-4 --epochs 20000
     --batch-size 0 --schedule constant --averaging 0 --weight-decay 0 --gradient-clip 0`, and

@@ -11,7 +11,7 @@ import torch
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from symgnn.descriptors.potential import largest_force
+from symgnn.descriptors.potential import LARGEST_FORCE, largest_force
 from symgnn.descriptors.registry import WORK, describe, input_size, input_version
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
@@ -27,7 +27,6 @@ from symgnn.training.shipped import find_checkpoints
 # How far outside of the training glasses a structure may lie before a warning.
 DENSITY_MARGIN = 0.01  # relative
 COMPOSITION_MARGIN = 0.02  # share of atoms
-LARGEST_FORCE = 0.05  # eV/Å, on an atom: barriers are those of minima of the energy
 
 
 class Predictor:

@@ -76,7 +76,7 @@ def input_seconds(glasses: Iterable[Glass], config: Mapping) -> float:
     """Expected cost of the searches at every atom of some glasses that are inputs, core-s."""
     if "searches" not in config["graphs"].get("inputs", []):
         return 0.0
-    return config["execution"]["costs"]["barriers"] * sum(glass.atoms for glass in glasses)
+    return config["execution"]["costs"]["searches"] * sum(glass.atoms for glass in glasses)
 
 
 def training_seconds(model: str, atoms: int, config: Mapping) -> float:

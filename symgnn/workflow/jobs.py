@@ -1,6 +1,5 @@
 """Run one job of the workflow: alone on its outputs, on its ranks, within its time, on record."""
 
-import ctypes
 import os
 import shlex
 import shutil
@@ -14,10 +13,9 @@ from pathlib import Path
 
 import symgnn
 from symgnn.errors import EXIT_TRY_AGAIN
+from symgnn.processes import end_with_parent
 from symgnn.workflow import ledger, locks
 
-LIBC = ctypes.CDLL(None)
-PR_SET_PDEATHSIG = 1  # of Linux's prctl
 WALLTIME_SHARE = 0.9  # of an allocation; the rest is left to save state and to stop
 
 
@@ -141,7 +139,8 @@ def _run_recorded(command: list[str], outputs: Sequence[Path], results: Path, ra
 
 
 def _run(command: Sequence[str], environment: dict[str, str]) -> int:
-    process = subprocess.Popen(command, env=environment, preexec_fn=_die_with_parent)
+    # no work goes on without its lock
+    process = subprocess.Popen(command, env=environment, preexec_fn=end_with_parent)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: process.send_signal(number))
     status = process.wait()
@@ -151,8 +150,3 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> int:
         print(f"symgnn: error: {command[0]} was ended by {name}{hint}", file=sys.stderr)
         return 128 - status
     return status
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to end this process with its parent: no work goes on without its lock."""
-    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,20 +1,31 @@
 """Inputs from one saddle search at each atom: shares, means, and that nothing else decides."""
 
+import threading
+
 import numba
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from typer.testing import CliRunner
 
+import symgnn
 from symgnn.barriers.eam_engine import RegionEngine
 from symgnn.barriers.event import region_number
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches
+from symgnn.cli import app
 from symgnn.descriptors import searches
 from symgnn.descriptors.searches import PRIOR, SOFT, Saddles, columns_of, saddles_of
 from symgnn.errors import InputError
+from symgnn.graphs.building import Describer
+from symgnn.graphs.dataset import write_graphs
+from symgnn.graphs.graph import glass_graph
+from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.potentials import find_potential
 from symgnn.threads import use_threads
+from symgnn.training.evaluation import read_run
+from symgnn.training.metrics import pearson
 from tests.descriptors.test_response import cuzr, relaxed  # noqa: F401 fixtures
 
 
@@ -100,6 +111,43 @@ def test_columns_are_shares_of_saddles_averaged_around(relaxed):  # noqa: F811
                 )
             column += 4
     assert column == columns.shape[1]
+
+
+def test_a_model_learns_from_searches_and_predicts_with_the_same(relaxed, cuzr, tmp_path):  # noqa: F811
+    """A label that the searches alone tell; the commands compute them for both."""
+    describer = Describer(MODEL_INPUTS["searched"], "Cu-Zr-2009", [relaxed])
+    graph = glass_graph("g", relaxed, cutoff=4.0)
+    describer.describe(graph)
+    assert describer.warnings == []
+    graph.barrier = graph.inputs["searches"][:, 0].astype(float)
+    assert graph.barrier.std() > 0.1
+    graph.split = "train"
+    path = tmp_path / "graphs.h5"
+    write_graphs(path, [graph], cutoff=4.0, label="barrier_mean", **describer.attributes)
+    words = ["train", path, "--model", "searched", "--epochs", 2, "-o", tmp_path / "run"]
+    assert CliRunner().invoke(app, list(map(str, words))).exception is None
+    stored = read_run(tmp_path / "run").predicted["train"]["g"]
+    assert pearson(stored, graph.barrier) > 0.9
+    atoms = relaxed.copy()
+    atoms.calc = Unpicklable()
+    predicted = symgnn.load(tmp_path / "run" / "checkpoint.pt").predict(atoms)
+    np.testing.assert_allclose(predicted, stored, atol=2e-5)
+
+
+class Unpicklable:
+    """A calculator that cannot be sent to another process."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+
+def test_a_glass_that_is_no_minimum_is_named(relaxed):  # noqa: F811
+    atoms = relaxed.copy()
+    atoms.rattle(0.1)
+    describer = Describer(["invariants"], "Cu-Zr-2009", [atoms])
+    describer.describe(glass_graph("shaken", atoms, cutoff=4.0))
+    (line,) = describer.warnings
+    assert line.startswith("shaken: largest force")
 
 
 def test_a_structure_without_saddles_has_columns_all_the_same():

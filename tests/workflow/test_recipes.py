@@ -3,8 +3,11 @@
 import re
 
 import pytest
+import yaml
 
 from symgnn.errors import EXIT_BAD_INPUT
+from symgnn.training.recipe import OWN, own_recipe
+from symgnn.workflow import plan
 from tests.workflow.conftest import Workflow
 
 MODELS = {"names": ["gcn", "response"], "seeds": [0]}
@@ -20,6 +23,16 @@ def dry_run(repository, tmp_path_factory):
         return workflow.run("--dry-run", "--printshellcmds", overlay=overlay, **keywords)
 
     return run
+
+
+def test_config_has_each_model_s_own_recipe(repository):
+    """As `symgnn train` has it, whatever the recipe of the paper is."""
+    models = yaml.safe_load((repository / "config.yaml").read_text())["models"]
+    for model in OWN:
+        options = plan.training_options(models, model)
+        for name, value in own_recipe(model).items():
+            assert float(options[name]) == value, (model, name)
+        assert (options["batch_size"], options["schedule"]) == (1, "cosine")
 
 
 def commands(output: str) -> dict[str, list[str]]:
