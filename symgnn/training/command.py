@@ -222,7 +222,8 @@ def predict(
     the barrier is their mean, and a column `barrier_spread` (eV) their standard deviation. A
     warning says when a structure is outside of what the model was trained on: in composition or
     density, or off its minimum by the potential of the inputs or of --potential. All structures
-    are read and checked before the first is predicted.
+    are read and checked before the first is predicted. Models take milliseconds of a core an atom,
+    `searched` takes 80: it makes one saddle search at each.
 
     Example: `symgnn predict glass.xyz --checkpoint Cu64Zr36 -o predicted.xyz`
     """
