@@ -4,10 +4,12 @@
 
 FOLDER holds train0.pickle ... train6.pickle; study/graphs.h5, with the inputs, is made where
 `benchmarks/leave_one_group_out.py` has not made it. Prints Pearson's correlation of the linear part
-of the model `response` on each left-out graph and its mean, for several sets of inputs.
+of the model `response` on each left-out graph and its mean, for several sets of inputs; where the
+graphs have those of `searched` (`--models searched` there), for sets with them, too.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +27,14 @@ from symgnn.training.batches import Batch, Scaling, as_batch, label_scaling
 from symgnn.training.metrics import pearson
 
 ELEMENTS = (29, 40)
-INPUTS = MODEL_INPUTS["response"]
+INPUTS = MODEL_INPUTS["searched"]
 
 
-def columns() -> dict[str, list[int]]:
-    """Which columns each set of inputs has; the response's come first, see `response.features`."""
+def columns(names: Sequence[str]) -> dict[str, list[int]]:
+    """Which columns of these inputs each set has; the response's come first, then the invariants.
+
+    See `response.features` and `searches.features`.
+    """
     own = response.names()
     pushes = [k for k, name in enumerate(own) if "force" in name or "log_energy" in name]
     harmonic = [k for k in range(len(own)) if k not in pushes]
@@ -40,8 +45,18 @@ def columns() -> dict[str, list[int]]:
         averages[radius, split] = list(range(column, column + width))
         column += width
     over_all = [k for (_, split), found in averages.items() if not split for k in found]
-    total = sum(input_size(name, len(ELEMENTS)) for name in INPUTS)
-    invariants = list(range(len(answers), total))
+    sizes = [input_size(name, len(ELEMENTS)) for name in names]
+    of_response = sum(sizes[:2])
+    invariants, searched = (
+        list(range(first, end))
+        for first, end in ((len(answers), of_response), (of_response, sum(sizes)))
+    )
+    of_searches = {
+        "searches": searched,
+        "answers and searches": answers + searched,
+        "searches and invariants": invariants + searched,
+        "all (`searched`'s linear part)": answers + invariants + searched,
+    }
     return {
         "invariants": invariants,
         "invariants, energy, stress and compliance": harmonic + invariants,
@@ -50,7 +65,7 @@ def columns() -> dict[str, list[int]]:
         "answers alone, with all averages": answers,
         "both, averages over all atoms": list(range(len(own))) + over_all + invariants,
         "both, all averages (`response`'s linear part)": answers + invariants,
-    }
+    } | (of_searches if searched else {})
 
 
 def correlations(graphs: list[Graph], chosen: list[int]) -> dict[str, float]:
@@ -72,7 +87,7 @@ def correlations(graphs: list[Graph], chosen: list[int]) -> dict[str, float]:
 
 def batch_of(graph: Graph, scaling: Scaling, chosen: list[int]) -> Batch:
     """A graph with some of its inputs."""
-    batch = as_batch(graph, scaling, inputs=INPUTS)
+    batch = as_batch(graph, scaling, inputs=[name for name in INPUTS if name in graph.inputs])
     return replace(batch, inputs=batch.inputs[:, chosen])
 
 
@@ -86,7 +101,7 @@ def main() -> None:
     names = sorted(graph.name for graph in graphs)
     print("| inputs | columns | mean | " + " | ".join(names) + " |")
     print("|---|---|---|" + "---|" * len(names))
-    for name, chosen in columns().items():
+    for name, chosen in columns([name for name in INPUTS if name in graphs[0].inputs]).items():
         found = correlations(graphs, chosen)
         cells = " | ".join(f"{found[graph]:.3f}" for graph in names)
         mean = np.mean(list(found.values()))

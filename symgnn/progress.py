@@ -66,7 +66,7 @@ class Progress:
         self._label, self._total, self._done = label, total, done
         self._start_done, self._start = done, time.monotonic()
         self._interval, self._last = interval, time.monotonic()
-        self._bar, self._figures, self._part = None, "", 0.0
+        self._bar, self._figures, self._parts = None, "", 0.0
         if sys.stderr.isatty():
             self._bar = RichProgress(
                 TextColumn("{task.description}"),
@@ -112,11 +112,9 @@ class Progress:
         self._show(count)
 
     def add(self, part: float) -> None:
-        """Count a part of one more, or of several; whole ones are shown."""
-        self._part += part
-        whole = int(self._part + 1e-6)
-        self._part -= whole
-        self._show(whole)
+        """Count a part of one more, or of several; the sum of the parts is shown rounded."""
+        before, self._parts = self._parts, self._parts + part
+        self._show(round(self._parts) - round(before))
 
     def reach(self, done: int, **figures: object) -> None:
         """Count up to `done`; `figures` as in `advance`."""

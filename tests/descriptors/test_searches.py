@@ -53,6 +53,18 @@ def test_saddles_are_those_of_searches_without_checks(found, relaxed, cuzr):  # 
         assert way.max() == pytest.approx(event.displacement_max)
 
 
+def test_saddles_of_a_turned_structure_are_others_of_the_same_kind(found, relaxed, cuzr):  # noqa: F811
+    """The pushes are others. Means are the same within four standard errors of their difference."""
+    turned = relaxed[np.random.default_rng(0).permutation(108)]
+    turned.rotate(90, (1, 1, 1), rotate_cell=True)
+    again = saddles_of(turned, cuzr)
+    assert not np.isin(again.barrier, found.barrier).all()
+    for values in (np.log, lambda barrier: barrier < 1.0):
+        one, other = values(found.barrier), values(again.barrier)
+        error = np.sqrt(one.var() / len(one) + other.var() / len(other))
+        assert abs(one.mean() - other.mean()) < 4 * error
+
+
 def test_searches_that_end_in_the_region_keep_no_displacements_elsewhere(relaxed, cuzr):  # noqa: F811
     engine = RegionEngine(relaxed, cuzr, radius=searches.RADIUS)
     runner = Searches(relaxed, engine, protocol=Protocol(), seed=searches.SEED)
