@@ -45,6 +45,8 @@ def graphs(
     not independent count as one: copies up to a strain and small displacements, the snapshots of
     a sheared glass, and those with the same `group` in their files (key of extended XYZ). The
     automatic choice keeps them together; where a named one parts them, a warning says so.
+    Searches as inputs are kept in OUTPUT.inputs until the graphs are written: a call that was
+    stopped goes on from there.
 
     Example: `symgnn graphs g1.xyz g2.xyz --events e1.h5 e2.h5 --cutoff 5 -o graphs.h5`
     """
