@@ -8,8 +8,8 @@ FOLDER holds train0.pickle ... train6.pickle. Each fold trains on all other grou
 validation glass (the last epoch counts), and tests on its group. What follows `--` goes to `symgnn
 train`. Per-atom inputs are computed once for all folds and models. A finished run is kept and an
 unfinished one resumed, so the command can be stopped and given again; give another folder for
-another recipe. The inputs of model `searched` take 80 core-ms an atom, over an hour for all; graphs
-that were made without them stay so.
+another recipe. The inputs of model `searched` take 80 core-ms an atom, over an hour for all; a
+folder whose graphs were made without them is refused.
 
 Prints a row for each left-out graph, for their mean and for all their atoms together. Of the model,
 whose seeds are an ensemble, and of our ridge regression on the same split: Pearson's r, Spearman's
@@ -22,6 +22,7 @@ table 1 over all folds, see `left_out.comparison`, and `--figure` draws that.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import time
@@ -33,6 +34,8 @@ from bars import draw_table
 from left_out import CALIBRATION, COMPARISON, Fold, calibration, comparison, draw
 from variants import AS_THE_PAPER, train_options
 
+from symgnn import fields
+from symgnn.files import open_hdf5
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.models.registry import MODELS
@@ -61,9 +64,14 @@ def symgnn(*arguments: object) -> None:
 def all_graphs(folder: Path, output: Path, models: Sequence[str] = ()) -> Path:
     """The published graphs with the per-atom inputs of the models, made once."""
     path = output / "graphs.h5"
-    if not path.exists():
-        names = ["ridge", "response", *(model.partition(":")[0] for model in models)]
-        wanted = dict.fromkeys(one for name in names for one in MODEL_INPUTS.get(name, ()))
+    names = ["ridge", "response", *(model.partition(":")[0] for model in models)]
+    wanted = dict.fromkeys(one for name in names for one in MODEL_INPUTS.get(name, ()))
+    if path.exists():
+        with open_hdf5(path, "graphs") as file:
+            missing = wanted.keys() - json.loads(file.attrs[fields.INPUT_VERSIONS])
+        if missing:
+            sys.exit(f"{path}: no inputs {', '.join(sorted(missing))}: give another folder")
+    else:
         inputs = [word for one in wanted for word in ("--inputs", one)]
         symgnn("import-published", folder, "-o", path, *inputs)
     return path

@@ -27,7 +27,7 @@ def averages(
             of each, or n for each element.
     """
     radii = np.array([radius for radius, _ in averaged_to])
-    split = np.array([bool(by_element) for _, by_element in averaged_to])
+    split = np.array([by_element for _, by_element in averaged_to])
     kind = np.argmax(atoms.numbers[:, None] == np.asarray(elements), axis=1)
     places = linked_cells(atoms.positions, atoms.cell.array, radii[-1])
     most = most_near(places, radii[-1])

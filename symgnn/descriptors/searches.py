@@ -38,7 +38,7 @@ SOFT = 0.5  # eV, barriers below which count as soft, by exp(-barrier / SOFT)
 LEAST_LOG = 0.05  # eV, is added before a logarithm is taken
 PRIOR = 0.1  # share of the saddles of an atom, of the structure's mean, for those that hardly move
 VERSION = 1  # of these numbers; a model trained on others is refused
-AVERAGED_TO = tuple((radius, split) for radius in (3.6, 5.0, 5.5, 7.0, 9.0) for split in (0, 1))
+AVERAGED_TO = tuple((r, split) for r in (3.6, 5.0, 5.5, 7.0, 9.0) for split in (False, True))
 
 
 @dataclass(frozen=True)
