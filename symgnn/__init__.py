@@ -3,7 +3,7 @@
 __version__ = "0.1.0"
 
 
-def load(checkpoint, device: str = "cpu", potential=None):
+def load(checkpoint, device: str = "cpu", potential=None, searches=None):
     """Load a trained model; `symgnn.load(checkpoint).predict(atoms)` gives barriers in eV.
 
     Args:
@@ -12,6 +12,8 @@ def load(checkpoint, device: str = "cpu", potential=None):
         device: `cpu` or `cuda`.
         potential: file of the potential of a model's per-atom inputs, for one that does not come
             with the program.
+        searches: saddle searches at each atom, for the model `searched`: one where it is not given,
+            as in its training; more take as much longer and make its predictions more certain.
 
     Returns:
         A `symgnn.training.prediction.Predictor`.
@@ -21,4 +23,4 @@ def load(checkpoint, device: str = "cpu", potential=None):
     """
     from symgnn.training.prediction import load_predictor  # torch is slow to import
 
-    return load_predictor(checkpoint, device, potential)
+    return load_predictor(checkpoint, device, potential, searches)

@@ -27,6 +27,7 @@ def describe(
     potential: Potential,
     elements: Sequence[int],
     done: Done = unwatched,
+    **options: object,
 ) -> np.ndarray:
     """Per-atom inputs of a structure, (atoms, inputs) float32.
 
@@ -36,6 +37,7 @@ def describe(
         potential: what the energies are computed with.
         elements: atomic numbers that the columns are ordered by.
         done: called after each part of the work; adds up to all atoms.
+        options: further arguments of the module's `features`.
 
     Raises:
         InputError: unknown name, or the potential does not fit.
@@ -44,7 +46,7 @@ def describe(
     unknown = sorted(set(atoms.numbers.tolist()) - set(elements))
     if unknown:
         raise InputError(f"--inputs: atomic numbers {unknown} are not among {list(elements)}")
-    return DESCRIPTORS[name].features(atoms, potential, elements, done)
+    return DESCRIPTORS[name].features(atoms, potential, elements, done, **options)
 
 
 def input_size(name: str, elements: int) -> int:

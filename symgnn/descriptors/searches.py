@@ -47,15 +47,29 @@ class Saddles:
 
     Attributes:
         barrier: (saddles,), eV, of the region.
+        search: (saddles,), which of its atom's searches found it, from 0.
         saddle: (moves,), which saddle an atom moves in, ascending.
         atom: (moves,), which atom moves.
         square: (moves,), Å², of its displacement.
     """
 
     barrier: np.ndarray
+    search: np.ndarray
     saddle: np.ndarray
     atom: np.ndarray
     square: np.ndarray
+
+    def of(self, numbers: Sequence[int]) -> "Saddles":
+        """Those of the searches with these numbers, as these alone would have found them."""
+        kept = np.isin(self.search, numbers)
+        moves = kept[self.saddle]
+        return Saddles(
+            barrier=self.barrier[kept],
+            search=self.search[kept],
+            saddle=(np.cumsum(kept) - 1)[self.saddle[moves]],
+            atom=self.atom[moves],
+            square=self.square[moves],
+        )
 
 
 def saddles_of(
@@ -70,7 +84,7 @@ def saddles_of(
     Args:
         atoms: a periodic structure, at a minimum of the energy.
         potential: an EAM potential.
-        searches: of an atom.
+        searches: at each atom; the first are the same however many there are.
         done: called after each part of the work with the number of its atoms.
 
     Raises:
@@ -84,16 +98,17 @@ def saddles_of(
     number = max(number, min(processes, -(-len(atoms) // LEAST)))
     chunks = np.array_split(np.arange(len(atoms)), number)
     processes = min(processes, number)
-    found: list[tuple[float, np.ndarray, np.ndarray]] = []
+    found: list[tuple[float, int, np.ndarray, np.ndarray]] = []
     work = (delayed(_search)(bare, potential, chunk, searches) for chunk in chunks)
     for part, chunk in zip(Parallel(processes, return_as="generator")(work), chunks, strict=True):
         found += part
         done(len(chunk))
-    counts = [len(moved) for _, moved, _ in found]
-    nothing = (0.0, np.zeros(0, dtype=int), np.zeros(0))
-    barrier, atom, square = zip(*found, nothing, strict=True)
+    counts = [len(moved) for *_, moved, _ in found]
+    nothing = (0.0, 0, np.zeros(0, dtype=int), np.zeros(0))
+    barrier, search, atom, square = zip(*found, nothing, strict=True)
     return Saddles(
         barrier=np.array(barrier[:-1]),
+        search=np.array(search[:-1], dtype=int),
         saddle=np.repeat(np.arange(len(found)), counts),
         atom=np.concatenate(atom),
         square=np.concatenate(square),
@@ -102,8 +117,8 @@ def saddles_of(
 
 def _search(
     atoms: Atoms, potential: Potential, targets: np.ndarray, searches: int
-) -> list[tuple[float, np.ndarray, np.ndarray]]:
-    """Barrier, moving atoms and squares of their ways of each saddle, in the order of the tasks."""
+) -> list[tuple[float, int, np.ndarray, np.ndarray]]:
+    """Barrier, number, moving atoms and squares of their ways, in the order of the tasks."""
     import torch
 
     from symgnn.barriers.eam_engine import RegionEngine
@@ -121,7 +136,12 @@ def _search(
     finally:
         torch.set_num_threads(threads)
     return [
-        (event.barrier, event.moved_atoms, (event.saddle_displacement**2).sum(1))
+        (
+            event.barrier,
+            FIRST - event.search,
+            event.moved_atoms,
+            (event.saddle_displacement**2).sum(1),
+        )
         for event in (events[task] for task in tasks)
         if event.status == Status.CONVERGED and event.barrier > 0.0
     ]
@@ -138,7 +158,11 @@ def size(elements: int) -> int:
 
 
 def features(
-    atoms: Atoms, potential: Potential, elements: Sequence[int], done: Done = unwatched
+    atoms: Atoms,
+    potential: Potential,
+    elements: Sequence[int],
+    done: Done = unwatched,
+    searches: int = SEARCHES,
 ) -> np.ndarray:
     """Per-atom inputs of a model, (atoms, size(len(elements))) float32.
 
@@ -151,11 +175,13 @@ def features(
         potential: an EAM potential.
         elements: atomic numbers, in the order of the columns.
         done: see `saddles_of`.
+        searches: at each atom.
 
     Raises:
         InputError: an element that the potential does not have, or not an EAM potential.
     """
-    return columns_of(atoms, saddles_of(atoms, potential, done=done), elements, SEARCHES)
+    found = saddles_of(atoms, potential, searches=searches, done=done)
+    return columns_of(atoms, found, elements, searches)
 
 
 def columns_of(atoms: Atoms, found: Saddles, elements: Sequence[int], searches: int) -> np.ndarray:

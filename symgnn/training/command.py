@@ -212,6 +212,12 @@ def predict(
         help="Name or file of the potential: of the model's per-atom inputs, where it was a file; "
         "for other models to warn of structures off their minimum.",
     ),
+    searches: int | None = typer.Option(
+        None,
+        min=1,
+        help="searched: saddle searches at each atom; more are more certain, and as much slower "
+        "[1, as in training].",
+    ),
     device: str = DEVICE,
     threads: int = THREADS,
 ) -> None:
@@ -223,7 +229,7 @@ def predict(
     warning says when a structure is outside of what the model was trained on: in composition or
     density, or off its minimum by the potential of the inputs or of --potential. All structures
     are read and checked before the first is predicted. Models take milliseconds of a core an atom,
-    `searched` takes 80: it makes one saddle search at each.
+    `searched` takes 80 for each saddle search at it.
 
     Example: `symgnn predict glass.xyz --checkpoint Cu64Zr36 -o predicted.xyz`
     """
@@ -231,7 +237,7 @@ def predict(
     from symgnn.training.prediction_files import output_files, predict_files, read_structures
 
     targets = output_files(structures, output)
-    predictor = load_predictor(checkpoint, _use(device, threads), potential)
+    predictor = load_predictor(checkpoint, _use(device, threads), potential, searches)
     symbols = [symbol.strip() for symbol in elements.split(",") if symbol.strip()]
     found = read_structures(predictor, structures, symbols)
     for path, (_, warnings) in zip(structures, found, strict=True):

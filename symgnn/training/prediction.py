@@ -13,6 +13,7 @@ from ase.data import chemical_symbols
 
 from symgnn.descriptors.potential import LARGEST_FORCE, largest_force
 from symgnn.descriptors.registry import WORK, describe, input_size, input_version
+from symgnn.descriptors.searches import SEARCHES
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
 from symgnn.pieces import Done, unwatched
@@ -39,18 +40,24 @@ class Predictor:
         potential: name or file of the one that per-atom inputs are computed with; where it is not
             given it is found by the name that the members know. Models without such inputs use it
             for the forces of `outside` alone.
+        searches: saddle searches at each atom, for models with such inputs; 1 as in their training.
 
     Raises:
         InputError: the members differ in cutoff, elements or label, or their potential is not the
-            one that is found.
+            one that is found, or none of them takes the searches that are asked for.
 
     Attributes:
         members: the models.
         label: dataset of events.h5 that they predict, such as `barrier_mean`.
+        searches: saddle searches at each atom, None where no member takes what they find.
     """
 
     def __init__(
-        self, members: Sequence[Trained], device: str = "cpu", potential: Path | str | None = None
+        self,
+        members: Sequence[Trained],
+        device: str = "cpu",
+        potential: Path | str | None = None,
+        searches: int | None = None,
     ):
         first = members[0]
         for other in members[1:]:
@@ -75,6 +82,7 @@ class Predictor:
         ]
         known = (inputs[1] for inputs in self._inputs if inputs)
         self._forces_of = given or next(known, None)
+        self.searches = self._searches(searches)
         for member in members:
             member.model.to(device)
 
@@ -109,7 +117,7 @@ class Predictor:
         """
         self.check_elements(atoms)
         wanted = dict.fromkeys(one for one in self._inputs if one)  # equal ones are shared
-        work = sum(WORK[name] for names, *_ in wanted for name in names) + len(self.members)
+        work = sum(self._work(name) for names, *_ in wanted for name in names) + len(self.members)
 
         def part(atoms: float, share: float = 1.0) -> None:
             done(atoms * share / work)
@@ -146,9 +154,26 @@ class Predictor:
         sizes = [input_size(name, len(elements)) for name in names]
         found = torch.empty(len(atoms), sum(sizes))
         for name, columns in zip(names, found.split(sizes, dim=1), strict=True):
-            part = partial(done, share=WORK[name])
-            columns.copy_(torch.from_numpy(describe(name, atoms, potential, elements, part)))
+            part = partial(done, share=self._work(name))
+            options = {"searches": self.searches} if name == "searches" else {}
+            values = describe(name, atoms, potential, elements, part, **options)
+            columns.copy_(torch.from_numpy(values))
         return found.to(self._device)
+
+    def _work(self, name: str) -> float:
+        """Time that inputs of this name take, over that of a network."""
+        return WORK[name] * (self.searches if name == "searches" else 1)
+
+    def _searches(self, given: int | None) -> int | None:
+        """How many at each atom, None where no member takes what they find."""
+        if any(inputs and "searches" in inputs[0] for inputs in self._inputs):
+            if given is not None and given < 1:
+                raise InputError(f"--searches: {given}: must be at least 1")
+            return given or SEARCHES
+        if given is not None:
+            names = ", ".join(sorted({member.name for member in self.members}))
+            raise InputError(f"--searches: {given}: {names} takes no searches; searched does")
+        return None
 
     def error(self, members: np.ndarray) -> np.ndarray | None:
         """Standard error of each atom's barrier, (atoms,), eV; None without validation glasses.
@@ -249,6 +274,7 @@ def load_predictor(
     checkpoint: Path | str | Sequence[Path | str],
     device: str = "cpu",
     potential: Path | str | None = None,
+    searches: int | None = None,
 ) -> Predictor:
     """Load one checkpoint, or several as an ensemble.
 
@@ -257,10 +283,11 @@ def load_predictor(
             program, or a sequence of them.
         device: `cpu` or `cuda`.
         potential: see `Predictor`.
+        searches: see `Predictor`.
 
     Raises:
         InputError: not a checkpoint that this program can use.
     """
     given = [checkpoint] if isinstance(checkpoint, str | Path) else list(checkpoint)
     paths = [path for one in given for path in find_checkpoints(one)]
-    return Predictor([load(path) for path in paths], device, potential)
+    return Predictor([load(path) for path in paths], device, potential, searches)

@@ -102,7 +102,8 @@ def _add_columns(
     atoms: Atoms, predictor: Predictor, members: np.ndarray, warnings: Sequence[str]
 ) -> None:
     """Put barriers and their origin into a structure, in place of earlier ones."""
-    atoms.info.pop(fields.WARNINGS, None)
+    for name in (fields.WARNINGS, fields.SEARCHES):
+        atoms.info.pop(name, None)
     for name in (fields.BARRIER, fields.BARRIER_SPREAD, fields.BARRIER_ERROR):
         atoms.arrays.pop(name, None)
     atoms.info |= {
@@ -111,6 +112,8 @@ def _add_columns(
         fields.DATA_HASH: " ".join(str(member.data["hash"]) for member in predictor.members),
         fields.VERSIONS: versions(),
     }
+    if predictor.searches:
+        atoms.info[fields.SEARCHES] = predictor.searches
     if warnings:
         atoms.info[fields.WARNINGS] = "; ".join(warnings)
     atoms.set_array(fields.BARRIER, members.mean(0))

@@ -23,6 +23,7 @@ from symgnn.graphs.dataset import write_graphs
 from symgnn.graphs.graph import glass_graph
 from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.potentials import find_potential
+from symgnn.structures import read_structure, write_structure
 from symgnn.threads import use_threads
 from symgnn.training.evaluation import read_run
 from symgnn.training.metrics import pearson
@@ -51,6 +52,18 @@ def test_saddles_are_those_of_searches_without_checks(found, relaxed, cuzr):  # 
         way = np.linalg.norm(event.saddle_displacement, axis=1)
         np.testing.assert_allclose(found.square[moves], way**2, rtol=1e-12)
         assert way.max() == pytest.approx(event.displacement_max)
+
+
+def test_more_searches_begin_with_the_same(found, relaxed, cuzr):  # noqa: F811
+    """Of two at each atom the first are those that one finds, bit by bit; the second are others."""
+    both = saddles_of(relaxed, cuzr, searches=2)
+    for name, value in vars(both.of([0])).items():
+        np.testing.assert_array_equal(getattr(found, name), value, err_msg=name)
+    for name, value in vars(both.of([0, 1])).items():
+        np.testing.assert_array_equal(getattr(both, name), value, err_msg=name)
+    second = both.of([1])
+    assert len(second.barrier) > 90
+    assert not np.isin(second.barrier, found.barrier).all()
 
 
 def test_saddles_of_a_turned_structure_are_others_of_the_same_kind(found, relaxed, cuzr):  # noqa: F811
@@ -94,7 +107,7 @@ def test_columns_are_shares_of_saddles_averaged_around(relaxed):  # noqa: F811
     barrier = random.uniform(0.1, 3.0, 40)
     saddle = np.sort(random.integers(0, 40, 300))
     atom, square = random.integers(0, 60, 300), random.random(300)
-    known = Saddles(barrier, saddle, atom, square)
+    known = Saddles(barrier, np.zeros(40, dtype=int), saddle, atom, square)
     columns = columns_of(relaxed, known, [29, 40], 2)
     assert columns.shape == (108, searches.size(2))
     share = np.zeros((108, 40))
@@ -142,8 +155,36 @@ def test_a_model_learns_from_searches_and_predicts_with_the_same(relaxed, cuzr, 
     assert pearson(stored, graph.barrier) > 0.9
     atoms = relaxed.copy()
     atoms.calc = Unpicklable()
-    predicted = symgnn.load(tmp_path / "run" / "checkpoint.pt").predict(atoms)
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    predicted = symgnn.load(checkpoint).predict(atoms)
     np.testing.assert_allclose(predicted, stored, atol=2e-5)
+    assert_more_searches_are_used(checkpoint, relaxed, cuzr, tmp_path)
+
+
+def assert_more_searches_are_used(checkpoint, atoms, potential, folder):
+    """By the command and in Python; the file says how many, and progress adds up."""
+    write_structure(folder / "glass.xyz", atoms)
+    atoms = read_structure(folder / "glass.xyz")  # rounded, which makes the pushes others
+    words = ["predict", folder / "glass.xyz", "--checkpoint", checkpoint, "--searches", 2]
+    done = CliRunner().invoke(app, [*map(str, words), "-o", str(folder / "predicted.xyz")])
+    assert done.exception is None, done.output
+    written = read_structure(folder / "predicted.xyz")
+    assert written.info["searches"] == 2
+    predictor, told = symgnn.load(checkpoint, searches=2), []
+    (predicted,) = predictor.predict_members(atoms, told.append)
+    np.testing.assert_allclose(written.arrays["barrier"], predicted, atol=2e-5)
+    assert sum(told) == pytest.approx(len(atoms))
+    assert np.abs(predicted - symgnn.load(checkpoint).predict(atoms)).max() > 0.01
+    # the label was a column of the searches
+    columns = columns_of(atoms, saddles_of(atoms, potential, searches=2), [29, 40], 2)
+    assert pearson(columns[:, 0], predicted) > 0.9
+
+
+def test_searches_are_refused_where_no_model_takes_them(tmp_path):
+    with pytest.raises(InputError, match="--searches: 2: response takes no searches"):
+        symgnn.load("Cu64Zr36", searches=2)
+    words = ["predict", "glass.xyz", "--checkpoint", "Cu64Zr36", "--searches", "0", "-o", "x.xyz"]
+    assert CliRunner().invoke(app, words).exit_code == 2
 
 
 class Unpicklable:
@@ -165,7 +206,7 @@ def test_a_glass_that_is_no_minimum_is_named(relaxed):  # noqa: F811
 def test_a_structure_without_saddles_has_columns_all_the_same():
     atoms = bulk("Cu", cubic=True).repeat(3)
     none = np.zeros(0, dtype=int)
-    columns = columns_of(atoms, Saddles(np.zeros(0), none, none, np.zeros(0)), [29], 1)
+    columns = columns_of(atoms, Saddles(np.zeros(0), none, none, none, np.zeros(0)), [29], 1)
     np.testing.assert_array_equal(columns, 0.0)
 
 

@@ -1,0 +1,96 @@
+"""What more searches at each atom do for a prediction by `searched`, which was trained with one.
+
+    python benchmarks/leave_one_group_out.py FOLDER -o study --models searched
+    python benchmarks/more_searches.py study --searches 3 --graphs train2 train4
+
+Prints for each glass and number of searches how the models of the other groups (the mean of their
+seeds) do on it: Pearson's r, Spearman's rank r, the mean absolute error (eV) and the area under the
+curve for the softest 5 %; then, of predictions with one search, how far another choice of it moves
+them (root mean square, eV). A search takes some 80 core-ms; what is found is kept in the study, a
+file a glass.
+"""
+
+import argparse
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase import Atoms
+from leave_one_group_out import GROUPS, KIN
+
+from symgnn.descriptors.searches import Saddles, columns_of, saddles_of
+from symgnn.graphs.dataset import read_graphs
+from symgnn.graphs.graph import Graph
+from symgnn.models.inputs import MODEL_INPUTS
+from symgnn.potentials import find_potential
+from symgnn.progress import Progress
+from symgnn.threads import use_threads
+from symgnn.training.batches import as_batch
+from symgnn.training.checkpoint import Trained, load
+from symgnn.training.metrics import METRICS, metrics
+from symgnn.training.pieces import predict_all
+
+POTENTIAL = "Cu-Zr-2009"
+
+
+def as_atoms(graph: Graph) -> Atoms:
+    """The structure of a graph."""
+    return Atoms(graph.species, graph.position, cell=graph.cell, pbc=True)
+
+
+def known_saddles(path: Path, graph: Graph, searches: int) -> Saddles:
+    """So many searches at each atom, from a file where it is there."""
+    if not path.exists():
+        with Progress(f"atoms of {graph.name}", len(graph.species)) as progress:
+            found = saddles_of(
+                as_atoms(graph), find_potential(POTENTIAL), searches=searches, done=progress.add
+            )
+        np.savez(path, **vars(found))
+    return Saddles(**np.load(path))
+
+
+@torch.no_grad()
+def predicted(models: list[Trained], graph: Graph, found: Saddles, searches: int) -> np.ndarray:
+    """Mean barrier of the models with these searches, (atoms,), eV."""
+    members = []
+    for trained in models:
+        elements = trained.inputs["elements"]
+        graph.inputs["searches"] = columns_of(as_atoms(graph), found, elements, searches)
+        batch = as_batch(graph, trained.scaling, inputs=MODEL_INPUTS["searched"])
+        standardised = predict_all(trained.model, batch, graph.position, graph.cell)
+        members.append(trained.scaling.barrier(standardised.double().numpy()))
+    return np.mean(members, axis=0)
+
+
+def main() -> None:
+    """Print a table of all glasses and numbers of searches."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", type=Path)
+    parser.add_argument("--searches", type=int, default=3, help="most of them at each atom")
+    parser.add_argument("--graphs", nargs="+", default=["train2", "train4"])
+    parser.add_argument("--threads", type=int, default=0, help="processes; 0 for all")
+    options = parser.parse_args()
+    use_threads(options.threads)
+    group_of = {name: group for group in GROUPS for name in (group, *KIN.get(group, []))}
+    graphs = {graph.name: graph for graph in read_graphs(options.study / "graphs.h5").graphs}
+    print("| left out | searches at an atom | " + " | ".join(METRICS) + " |")
+    print("|---|---|" + "---|" * len(METRICS))
+    for name in options.graphs:
+        runs = sorted((options.study / "searched" / group_of[name]).glob("seed-*/checkpoint.pt"))
+        models, graph = [load(run) for run in runs], graphs[name]
+        path = options.study / f"{name}-{options.searches}-searches.npz"
+        found = known_saddles(path, graph, options.searches)
+        for number in range(1, options.searches + 1):
+            barriers = predicted(models, graph, found.of(range(number)), number)
+            cells = " | ".join(f"{x:.3f}" for x in metrics(graph.barrier, barriers).values())
+            print(f"| {name} | {number} | {cells} |", flush=True)
+        single = [predicted(models, graph, found.of([k]), 1) for k in range(options.searches)]
+        moved = [np.sqrt(np.mean((a - b) ** 2)) for a, b in combinations(single, 2)]
+        own = [f"{metrics(graph.barrier, one)['pearson']:.3f}" for one in single]
+        moves = f"another moves by {np.mean(moved):.3f} eV" if moved else ""
+        print(f"{name}: one search alone, each in turn: r {', '.join(own)}; {moves}")
+
+
+if __name__ == "__main__":
+    main()
