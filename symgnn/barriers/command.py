@@ -122,6 +122,7 @@ def barriers(
     from symgnn.barriers.export import export_event
     from symgnn.barriers.labels import LABELS
     from symgnn.barriers.protocol import Protocol
+    from symgnn.barriers.searches import check_searchable
     from symgnn.barriers.stage import check_minimum, chosen_atoms, search_barriers, shard_of
     from symgnn.errors import InputError
     from symgnn.potentials import find_potential
@@ -143,6 +144,7 @@ def barriers(
         raise InputError(f"precision: {precision!r}: must be one of {', '.join(PRECISIONS)}")
     glass, model = read_structure(structure), find_potential(potential)
     chosen = shard_of(chosen_atoms(atoms, len(glass), seed), shard)
+    check_searchable(glass, structure)
     check_minimum(glass, model, structure)
     search_barriers(
         glass,

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from symgnn.barriers.confirmation import Confirmation, Unconfirmed
 from symgnn.barriers.engines import Engine, OpenSearch
 from symgnn.barriers.event import Event, Sides, motion, without_motion, without_saddle
 from symgnn.barriers.protocol import Protocol, Status
+from symgnn.errors import InputError
 from symgnn.structures import structure_hash
 
 
@@ -22,6 +24,16 @@ def push_generator(seed: int, structure: str, atom: int, search: int) -> np.rand
     """The random numbers of one search, which depend on these four and on nothing else."""
     key = hashlib.sha256(f"{seed}/{structure}/{atom}/{search}".encode()).digest()[:16]
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key, dtype="<u8")))
+
+
+def check_searchable(atoms: Atoms, name: Path | str = "structure") -> None:
+    """Check that a structure can have saddles.
+
+    Raises:
+        InputError: a lone atom, whose energy is the same wherever it is.
+    """
+    if len(atoms) == 1:
+        raise InputError(f"{name}: one atom: a saddle needs two at least, that move against others")
 
 
 class Searches:
@@ -34,6 +46,9 @@ class Searches:
         seed: of the pushes.
         check: confirm every saddle on the full periodic structure.
         motion: keep the displacements of searches that end in the region, too.
+
+    Raises:
+        InputError: see `check_searchable`.
     """
 
     def __init__(
@@ -46,6 +61,7 @@ class Searches:
         check: bool = True,
         motion: bool = False,
     ):
+        check_searchable(atoms)
         self._atoms, self._engine, self._protocol, self._seed = atoms, engine, protocol, seed
         self._structure, self._motion = structure_hash(atoms), motion
         rows = Artn(protocol, engine.batch, engine.capacity, engine.device, descends=not check)

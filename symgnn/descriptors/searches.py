@@ -88,11 +88,14 @@ def saddles_of(
         done: called after each part of the work with the number of its atoms.
 
     Raises:
-        InputError: an element that the potential does not have, or not an EAM potential.
+        InputError: an element that the potential does not have, not an EAM potential, or one atom.
     """
     from joblib import Parallel, delayed
 
-    splines(potential), species_of(atoms, potential)  # or an error at once
+    from symgnn.barriers.searches import check_searchable
+
+    # or an error at once
+    splines(potential), species_of(atoms, potential), check_searchable(atoms)
     bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
     number, processes = min(-(-len(atoms) // CHUNK), MOST_CHUNKS), numba.get_num_threads()
     number = max(number, min(processes, -(-len(atoms) // LEAST)))
@@ -178,7 +181,7 @@ def features(
         searches: at each atom.
 
     Raises:
-        InputError: an element that the potential does not have, or not an EAM potential.
+        InputError: see `saddles_of`.
     """
     found = saddles_of(atoms, potential, searches=searches, done=done)
     return columns_of(atoms, found, elements, searches)

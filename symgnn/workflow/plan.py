@@ -174,23 +174,31 @@ def list_shards(barriers: Mapping, glasses: Iterable[Glass]) -> dict[str, int]:
     }
 
 
-def check_inputs(config: Mapping) -> None:
+def check_inputs(config: Mapping, potential: Potential) -> None:
     """Check that the graphs get the per-atom inputs that the chosen models need.
 
     Raises:
-        InputError: a model's input is not in graphs.inputs, or such a model is to be explained.
+        InputError: a model's input is not in graphs.inputs, or such a model is to be explained, or
+            inputs cannot be computed with this potential.
     """
     explained = config.get("explanations", {}).get("model", "")
     if explained in MODEL_INPUTS:
         raise InputError(
-            f"explanations.model: {explained}: it has per-atom inputs, of which edges know nothing"
+            f"config: explanations.model: {explained}: it has per-atom inputs, of which edges know "
+            "nothing"
         )
     given = config["graphs"].get("inputs", [])
+    if given and potential.style not in EAM_STYLES.values():
+        raise InputError(
+            f"config: graphs.inputs: {given}: need an EAM potential; {potential.name} is of style "
+            f"{potential.style}"
+        )
     for model in config["models"]["names"]:
         for name in MODEL_INPUTS.get(model, ()):
             if name not in given:
                 raise InputError(
-                    f"graphs.inputs: {given}: model {model} needs {name!r}; add it to the list"
+                    f"config: graphs.inputs: {given}: model {model} needs {name!r}; add it to the "
+                    "list"
                 )
 
 

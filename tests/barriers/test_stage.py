@@ -314,6 +314,16 @@ def test_a_structure_off_its_minimum_is_refused(tmp_path, monkeypatch, capsys, d
     assert "largest force" in capsys.readouterr().err
 
 
+def test_a_lone_atom_is_refused(tmp_path, monkeypatch, capsys) -> None:
+    path = tmp_path / "lone.xyz"
+    write_structure(path, Atoms("Cu", cell=[20.0] * 3, pbc=True))
+    options = (*OPTIONS, "--atoms", "all", "-o", str(tmp_path / "e.h5"))
+    code = exit_code(monkeypatch, "barriers", str(path), *options)
+    assert code == 2
+    assert "lone.xyz: one atom: a saddle needs two" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_an_unknown_element_is_refused(tmp_path, monkeypatch, capsys) -> None:
     path = tmp_path / "al.xyz"
     write_structure(path, bulk("Al", cubic=True).repeat(3))

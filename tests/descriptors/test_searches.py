@@ -1,6 +1,11 @@
 """Inputs from one saddle search at each atom: shares, means, and that nothing else decides."""
 
+import os
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -99,6 +104,57 @@ def test_neither_processes_nor_chunks_change_a_bit(found, relaxed, cuzr, chunk, 
         np.testing.assert_array_equal(getattr(again, name), value, err_msg=name)
     assert sum(told) == len(relaxed)
     assert len(told) == -(-108 // chunk)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="workers end with their parent on Linux")
+def test_workers_end_with_a_parent_that_is_killed(relaxed, tmp_path):  # noqa: F811
+    """Even when nobody can tell them, as when memory has run out."""
+    write_structure(tmp_path / "glass.xyz", relaxed.repeat((2, 2, 2)))
+    script = (
+        "from symgnn.descriptors.searches import saddles_of\n"
+        "from symgnn.potentials import find_potential\n"
+        "from symgnn.structures import read_structure\n"
+        "saddles_of(read_structure('glass.xyz'), find_potential('Cu-Zr-2009'), searches=99)\n"
+    )
+    environment = os.environ | {"NUMBA_NUM_THREADS": "2"}
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment)
+    workers: list[int] = []
+    try:
+        deadline = time.monotonic() + 120
+        while len(workers := busy_below(parent.pid)) < 2 and time.monotonic() < deadline:
+            assert parent.poll() is None
+            time.sleep(0.2)
+    finally:
+        parent.kill()
+        parent.wait()
+    assert len(workers) == 2
+    deadline = time.monotonic() + 30
+    while any(map(running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(running, workers))
+
+
+def busy_below(pid: int) -> list[int]:
+    """Workers of a process that have spent three seconds of a processor: they search."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            words = (process / "cmdline").read_text()
+        except OSError:  # it has ended
+            continue
+        spent = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        if int(fields[1]) == pid and "LokyProcess" in words and spent > 3:
+            found.append(int(process.name))
+    return found
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there, and not as a zombie alone."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_columns_are_shares_of_saddles_averaged_around(relaxed):  # noqa: F811
@@ -213,6 +269,11 @@ def test_a_structure_without_saddles_has_columns_all_the_same():
 def test_another_potential_s_elements_are_refused(cuzr):  # noqa: F811
     with pytest.raises(InputError, match="Ag"):
         saddles_of(Atoms("Ag4", bulk("Ag", cubic=True).positions, cell=[4.1] * 3, pbc=True), cuzr)
+
+
+def test_a_lone_atom_is_refused(cuzr):  # noqa: F811
+    with pytest.raises(InputError, match="one atom: a saddle needs two"):
+        saddles_of(Atoms("Cu", cell=[20.0] * 3, pbc=True), cuzr)
 
 
 def test_a_potential_that_is_no_eam_is_refused(tmp_path):

@@ -228,13 +228,19 @@ def test_models_need_their_inputs_in_the_graphs():
         "graphs": {"cutoff": 5, "inputs": ["invariants_by_element"]},
         "models": {"names": ["ridge", "gcn"]},
     }
-    plan.check_inputs(config)
+    potential = find_potential("Cu-Zr-2009")
+    plan.check_inputs(config, potential)
+    bare = config | {"graphs": {"cutoff": 5}}
     with pytest.raises(
         InputError, match=r"graphs\.inputs: \[\]: model ridge needs 'invariants_by_element'"
     ):
-        plan.check_inputs(config | {"graphs": {"cutoff": 5}})
+        plan.check_inputs(bare, potential)
     with pytest.raises(InputError, match=r"explanations\.model: ridge: it has per-atom inputs"):
-        plan.check_inputs(config | {"explanations": {"model": "ridge"}})
+        plan.check_inputs(config | {"explanations": {"model": "ridge"}}, potential)
+    other = replace(potential, style="sw")
+    with pytest.raises(InputError, match=r"graphs\.inputs: .*: need an EAM potential; .* style sw"):
+        plan.check_inputs(config, other)
+    plan.check_inputs(bare | {"models": {"names": ["gcn"]}}, other)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,9 @@ try:
     SHEARED = plan.match(config["shear"]["glasses"], GLASSES, "shear.glasses")
     SHARDS = plan.list_shards(config["barriers"], [GLASSES[glass] for glass in SPLITS])
     plan.check_threads(config)
-    plan.check_inputs(config)
     plan.check_explained(config, [GLASSES[glass] for glass in EXPLAINED])
     POTENTIAL = find_potential(config["potential"])
+    plan.check_inputs(config, POTENTIAL)
     plan.check_compositions(GLASSES.values(), POTENTIAL)
 except InputError as error:
     print(f"symgnn: error: {error}", file=sys.stderr)
