@@ -4,7 +4,7 @@
     python benchmarks/leave_one_group_out.py FOLDER -o study
     python benchmarks/more_glasses.py graphs.h5 study/graphs.h5 -o more
 
-Takes the graphs of the first command, with the inputs of `response` (docs/models.md has the whole
+Takes the graphs of the first command, with the inputs of `response` (docs/accuracy.md has the whole
 command), and tests on the published ones of the second. What follows `--` goes to `symgnn train`.
 Finished trainings are kept. Prints glasses and labels to train on, and on the published graphs the
 mean of Pearson's r, of the area under the curve for the softest 5 %, and r of all atoms together.

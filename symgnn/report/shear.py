@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from scipy.stats import spearmanr
 
 from symgnn.report.page import Figure, Section, Table, figure
-from symgnn.report.style import SERIES, SOFT_INK, empty_plot
+from symgnn.report.style import DECADES, SERIES, SOFT_INK, empty_plot
 from symgnn.report.words import count, decimal
 from symgnn.shear.plasticity import (
     area_under_curve,
@@ -123,7 +123,7 @@ def _table(curves: Mapping[str, Shear]) -> Table:
 
 def _curve_figure(curves: Mapping[str, Shear]) -> Figure:
     stress = empty_plot("shear strain", "shear stress, GPa")
-    moved = empty_plot("shear strain", "largest D²min of a step, Å²", yaxis={"type": "log"})
+    moved = empty_plot("shear strain", "largest D²min of a step, Å²", yaxis=DECADES)
     legend = []
     for k, (name, curve) in enumerate(curves.items()):
         color = SERIES[k % len(SERIES)]

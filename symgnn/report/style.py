@@ -78,11 +78,14 @@ def empty_plot(x_title: str, y_title: str, height: int = 340, **layout: object) 
     return go.Figure(layout={"xaxis": x_axis, "yaxis": y_axis, "height": height, **layout})
 
 
+DECADES = {"type": "log", "dtick": 1, "exponentformat": "power"}  # an axis that spans several
+
+
 def rate_axis(rates: Iterable[float]) -> dict:
     """A logarithmic axis of cooling rates, K/s, with a tick at each rate that occurs."""
     known = sorted({rate for rate in rates if math.isfinite(rate)})
     if len(known) > MOST_RATES:
-        return {"type": "log", "dtick": 1, "exponentformat": "power"}
+        return DECADES
     return {"type": "log", "tickvals": known, "ticktext": [power_of_ten(rate) for rate in known]}
 
 
