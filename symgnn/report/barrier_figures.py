@@ -197,7 +197,10 @@ def cost_figure(events: Sequence[Events]) -> Figure:
     cost = np.concatenate([one.columns[fields.FORCE_EVALUATIONS] for one in events])
     converged = np.concatenate([found(one) for one in events])
     edges = np.linspace(0, float(np.quantile(cost, 0.995)) + 1, bins(len(cost)) + 1)
-    plot = empty_plot("force evaluations of a search", "searches", height=300, barmode="stack")
+    ticks = {"tick0": 0, "dtick": 100 * max(1, round(edges[-1] / 800))}  # else few bars have theirs
+    plot = empty_plot(
+        "force evaluations of a search", "searches", height=300, barmode="stack", xaxis=ticks
+    )
     middle = (edges[1:] + edges[:-1]) / 2
     parts = (
         ("reached a saddle", converged, STATUS_COLORS[0]),
