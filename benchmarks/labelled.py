@@ -34,5 +34,4 @@ def structure(arguments: argparse.Namespace) -> tuple[Atoms, np.ndarray | None]:
 def published(path: Path) -> tuple[Atoms, np.ndarray]:
     """A published structure and its barriers (atoms,), eV."""
     graph = read_published(path, cutoff=5.0)
-    atoms = Atoms(graph.species, positions=graph.position, cell=graph.cell, pbc=True)
-    return atoms, graph.barrier
+    return graph.atoms, graph.barrier

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ase import Atoms
 from leave_one_group_out import GROUPS, KIN
 
-from symgnn.descriptors.searches import Saddles, columns_of, saddles_of
+from symgnn.descriptors.searches import VERSION, Saddles, columns_of, saddles_of
+from symgnn.files import atomic_path
 from symgnn.graphs.dataset import read_graphs
 from symgnn.graphs.graph import Graph
 from symgnn.models.inputs import MODEL_INPUTS
@@ -34,29 +34,27 @@ from symgnn.training.pieces import predict_all
 POTENTIAL = "Cu-Zr-2009"
 
 
-def as_atoms(graph: Graph) -> Atoms:
-    """The structure of a graph."""
-    return Atoms(graph.species, graph.position, cell=graph.cell, pbc=True)
-
-
-def known_saddles(path: Path, graph: Graph, searches: int) -> Saddles:
+def known_saddles(study: Path, graph: Graph, searches: int) -> Saddles:
     """So many searches at each atom, from a file where it is there."""
+    path = study / f"{graph.name}-{searches}-searches-version-{VERSION}.npz"
     if not path.exists():
         with Progress(f"atoms of {graph.name}", len(graph.species)) as progress:
             found = saddles_of(
-                as_atoms(graph), find_potential(POTENTIAL), searches=searches, done=progress.add
+                graph.atoms, find_potential(POTENTIAL), searches=searches, done=progress.add
             )
-        np.savez(path, **vars(found))
-    return Saddles(**np.load(path))
+        with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+            np.savez(stream, **vars(found))
+    columns = dict(np.load(path))
+    return Saddles(searches=int(columns.pop("searches")), **columns)
 
 
 @torch.no_grad()
-def predicted(models: list[Trained], graph: Graph, found: Saddles, searches: int) -> np.ndarray:
+def predicted(models: list[Trained], graph: Graph, found: Saddles) -> np.ndarray:
     """Mean barrier of the models with these searches, (atoms,), eV."""
     members = []
     for trained in models:
         elements = trained.inputs["elements"]
-        graph.inputs["searches"] = columns_of(as_atoms(graph), found, elements, searches)
+        graph.inputs["searches"] = columns_of(graph.atoms, found, elements)
         batch = as_batch(graph, trained.scaling, inputs=MODEL_INPUTS["searched"])
         standardised = predict_all(trained.model, batch, graph.position, graph.cell)
         members.append(trained.scaling.barrier(standardised.double().numpy()))
@@ -74,22 +72,32 @@ def main() -> None:
     use_threads(options.threads)
     group_of = {name: group for group in GROUPS for name in (group, *KIN.get(group, []))}
     graphs = {graph.name: graph for graph in read_graphs(options.study / "graphs.h5").graphs}
+    models = {}
+    for name in options.graphs:
+        if name not in group_of or name not in graphs:
+            parser.error(
+                f"--graphs: {name!r}: must be among {', '.join(group_of)}, and in the study"
+            )
+        runs = sorted((options.study / "searched" / group_of[name]).glob("seed-*/checkpoint.pt"))
+        if not runs:
+            parser.error(f"{options.study}: no run of searched without {group_of[name]}")
+        models[name] = [load(run) for run in runs]
     print("| left out | searches at an atom | " + " | ".join(METRICS) + " |")
     print("|---|---|" + "---|" * len(METRICS))
+    summaries = []
     for name in options.graphs:
-        runs = sorted((options.study / "searched" / group_of[name]).glob("seed-*/checkpoint.pt"))
-        models, graph = [load(run) for run in runs], graphs[name]
-        path = options.study / f"{name}-{options.searches}-searches.npz"
-        found = known_saddles(path, graph, options.searches)
+        graph = graphs[name]
+        found = known_saddles(options.study, graph, options.searches)
         for number in range(1, options.searches + 1):
-            barriers = predicted(models, graph, found.of(range(number)), number)
+            barriers = predicted(models[name], graph, found.of(range(number)))
             cells = " | ".join(f"{x:.3f}" for x in metrics(graph.barrier, barriers).values())
             print(f"| {name} | {number} | {cells} |", flush=True)
-        single = [predicted(models, graph, found.of([k]), 1) for k in range(options.searches)]
+        single = [predicted(models[name], graph, found.of([k])) for k in range(options.searches)]
         moved = [np.sqrt(np.mean((a - b) ** 2)) for a, b in combinations(single, 2)]
         own = [f"{metrics(graph.barrier, one)['pearson']:.3f}" for one in single]
         moves = f"another moves by {np.mean(moved):.3f} eV" if moved else ""
-        print(f"{name}: one search alone, each in turn: r {', '.join(own)}; {moves}")
+        summaries.append(f"{name}: one search alone, each in turn: r {', '.join(own)}; {moves}")
+    print("\n" + "\n".join(summaries))
 
 
 if __name__ == "__main__":

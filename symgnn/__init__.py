@@ -13,7 +13,7 @@ def load(checkpoint, device: str = "cpu", potential=None, searches=None):
         potential: file of the potential of a model's per-atom inputs, for one that does not come
             with the program.
         searches: saddle searches at each atom, for the model `searched`: one where it is not given,
-            as in its training; more take as much longer and make its predictions more certain.
+            as in its training; more take as much longer and leave less to chance.
 
     Returns:
         A `symgnn.training.prediction.Predictor`.

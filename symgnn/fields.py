@@ -117,7 +117,7 @@ DATA_HASH = "data_hash"  # attribute: of the graphs, labels and split that the m
 # Predicted structures: BARRIER; in `atoms.info` LABEL, DATA_HASH (one a model), and
 MODEL = "model"  # name of each model
 VERSIONS = "versions"  # of the packages that predicted, as ASE's JSON
-# SEARCHES, at each atom, where the model takes what they find, and
+SEARCHES_PER_ATOM = "searches_per_atom"  # where the model takes what they find
 WARNINGS = "warnings"  # outside of the training glasses in what; left out if in nothing
 # and with validation glasses, and with an ensemble
 BARRIER_ERROR = "barrier_error"  # (atoms,), eV, standard error of a predicted barrier

@@ -44,6 +44,11 @@ class Potential:
     coefficients: str = "* * {file} {elements}"
 
     @property
+    def is_eam(self) -> bool:
+        """Whether it is of an EAM form, whose tables compiled code can read."""
+        return self.style in EAM_STYLES.values()
+
+    @property
     def pair_style(self) -> str:
         """The argument of LAMMPS's `pair_style`."""
         return self.style

@@ -59,6 +59,16 @@ def check_structure(atoms: Atoms, name: Path | str = "structure") -> None:
         )
 
 
+def check_searchable(atoms: Atoms, name: Path | str = "structure") -> None:
+    """Check that a structure can have saddles.
+
+    Raises:
+        InputError: a lone atom, whose energy is the same wherever it is.
+    """
+    if len(atoms) == 1:
+        raise InputError(f"{name}: one atom: a saddle needs two at least, that move against others")
+
+
 def write_structure(path: Path | str, atoms: Atoms) -> None:
     """Write extended XYZ with the per-atom arrays and `atoms.info`, whole or not at all."""
     with atomic_path(path) as temporary:

@@ -13,7 +13,7 @@ from symgnn.barriers.events import SAME_PLACE
 from symgnn.barriers.lammps_engine import LammpsEngine
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.lammps_interface import LammpsForces
-from symgnn.potentials import EAM_STYLES, Potential
+from symgnn.potentials import Potential
 
 AROUND_FORCE = 0.005  # eV/Å, of the atoms around before the saddle is looked for again
 AROUND_STEPS = 500
@@ -34,7 +34,7 @@ class Saddles:
     """
 
     def __init__(self, atoms: Atoms, potential: Potential, tolerance: float = 0.01):
-        eam = potential.style in EAM_STYLES.values()
+        eam = potential.is_eam
         # all atoms are free here, so the radius of its regions does not matter
         engine = (
             RegionEngine(atoms, potential, radius=8.0) if eam else LammpsEngine(atoms, potential)

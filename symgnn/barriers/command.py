@@ -122,12 +122,11 @@ def barriers(
     from symgnn.barriers.export import export_event
     from symgnn.barriers.labels import LABELS
     from symgnn.barriers.protocol import Protocol
-    from symgnn.barriers.searches import check_searchable
     from symgnn.barriers.stage import check_minimum, chosen_atoms, search_barriers, shard_of
     from symgnn.errors import InputError
     from symgnn.potentials import find_potential
     from symgnn.progress import TimeBudget
-    from symgnn.structures import read_structure
+    from symgnn.structures import check_searchable, read_structure
 
     if export is not None:
         if events is None:

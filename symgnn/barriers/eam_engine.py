@@ -1,5 +1,7 @@
 """Compiled EAM forces on a local region around the target, and on the larger ones of a check."""
 
+from functools import cached_property
+
 import numpy as np
 from ase import Atoms
 
@@ -10,7 +12,7 @@ from symgnn.barriers.lanczos_kernel import Basis, Stop
 from symgnn.barriers.regions import Region, Surroundings, displaced, whole
 from symgnn.barriers.tables import pack
 from symgnn.errors import InputError
-from symgnn.potentials import EAM_STYLES, Potential, check_elements, read_eam
+from symgnn.potentials import Potential, check_elements, read_eam
 
 DESCENT = 15.0  # Å, least radius of a region in which the sides of a saddle are relaxed
 GROWN = 2.0  # radius of the larger region over that of the searches
@@ -87,7 +89,6 @@ class EamRegions:
 
     Attributes:
         capacity: free atoms of the largest region.
-        confirming: free atoms of the larger systems on which a saddle is found again.
         descending: which of them is large enough for most of the way down from it.
 
     Raises:
@@ -98,7 +99,7 @@ class EamRegions:
         self, atoms: Atoms, potential: Potential, *, radius: float, skin: float, travel: float
     ):
         check_elements(potential, atoms.get_chemical_symbols())
-        if potential.style not in EAM_STYLES.values():
+        if not potential.is_eam:
             raise InputError(f"{potential.path.name}: style {potential.style}: use engine lammps")
         tables = pack(read_eam(potential))
         species = np.array([potential.elements.index(s) for s in atoms.get_chemical_symbols()])
@@ -116,9 +117,18 @@ class EamRegions:
         radii = grown_radii(atoms, radius)
         wide = (step for step, grown in enumerate(radii) if grown >= DESCENT)
         self.descending = next(wide, len(radii))
-        self._grown = [self._around(grown) for grown in radii]
-        self._larger: list[dict[int, tuple[Region, object]]] = [{} for _ in self._grown]
-        self.confirming = [*(grown.capacity() for grown in self._grown), len(atoms)]
+        self._grown_radii = radii
+        self._larger: list[dict[int, tuple[Region, object]]] = [{} for _ in radii]
+
+    @cached_property
+    def _grown(self) -> list[Surroundings]:
+        """Made where saddles are confirmed: they take ten times as long as the first ones."""
+        return [self._around(grown) for grown in self._grown_radii]
+
+    @cached_property
+    def confirming(self) -> list[int]:
+        """Free atoms of the larger systems on which a saddle is found again."""
+        return [*(grown.capacity() for grown in self._grown), len(self._atoms)]
 
     def _around(self, radius: float) -> Surroundings:
         return Surroundings(self._atoms, radius=radius, travel=self._travel, **self._of_structure)

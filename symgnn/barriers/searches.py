@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,24 +15,13 @@ from symgnn.barriers.confirmation import Confirmation, Unconfirmed
 from symgnn.barriers.engines import Engine, OpenSearch
 from symgnn.barriers.event import Event, Sides, motion, without_motion, without_saddle
 from symgnn.barriers.protocol import Protocol, Status
-from symgnn.errors import InputError
-from symgnn.structures import structure_hash
+from symgnn.structures import check_searchable, structure_hash
 
 
 def push_generator(seed: int, structure: str, atom: int, search: int) -> np.random.Generator:
     """The random numbers of one search, which depend on these four and on nothing else."""
     key = hashlib.sha256(f"{seed}/{structure}/{atom}/{search}".encode()).digest()[:16]
     return np.random.Generator(np.random.Philox(key=np.frombuffer(key, dtype="<u8")))
-
-
-def check_searchable(atoms: Atoms, name: Path | str = "structure") -> None:
-    """Check that a structure can have saddles.
-
-    Raises:
-        InputError: a lone atom, whose energy is the same wherever it is.
-    """
-    if len(atoms) == 1:
-        raise InputError(f"{name}: one atom: a saddle needs two at least, that move against others")
 
 
 class Searches:

@@ -22,7 +22,7 @@ from symgnn.barriers.protocol import REGION_SEARCHES, Protocol, Status
 from symgnn.barriers.searches import Searches
 from symgnn.errors import InputError
 from symgnn.lammps_interface import LammpsForces
-from symgnn.potentials import EAM_STYLES, Potential
+from symgnn.potentials import Potential
 from symgnn.progress import Progress, TimeBudget
 from symgnn.provenance import provenance, stage_hash
 from symgnn.structures import structure_hash
@@ -121,7 +121,7 @@ def make_engine(
         InputError: there is no such engine, or no GPU for it.
     """
     if name == "auto":
-        eam = potential.style in EAM_STYLES.values()
+        eam = potential.is_eam
         name = ("gpu" if torch.cuda.is_available() else "cpu") if eam else "lammps"
     if name == "cpu":
         return RegionEngine(atoms, potential, radius=radius)

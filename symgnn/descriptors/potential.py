@@ -11,7 +11,7 @@ from symgnn.barriers.tables import hermite_coefficients, pack
 from symgnn.descriptors.eam_splines import Splines, mechanics
 from symgnn.errors import InputError
 from symgnn.neighbors import linked_cells, most_near
-from symgnn.potentials import EAM_STYLES, Potential, check_elements, read_eam
+from symgnn.potentials import Potential, check_elements, read_eam
 
 # Knots of the pair functions, 5 mÅ apart for Cu-Zr-2009. Interpolating the file's own splines there
 # leaves energies within 1e-6 eV an atom of LAMMPS's (tested), takes away the roughness that the
@@ -43,7 +43,7 @@ def splines(potential: Potential) -> Splines:
     Raises:
         InputError: not an EAM potential.
     """
-    if potential.style not in EAM_STYLES.values():
+    if not potential.is_eam:
         raise InputError(
             f"{potential.path.name}: style {potential.style}: per-atom inputs need an EAM potential"
         )

@@ -11,10 +11,9 @@ distribution alone: what two choices of them differ by is part of a prediction's
 other ones than those of any search of `symgnn barriers`, so that no label is among the inputs.
 """
 
-import signal
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from multiprocessing import current_process
 
 import numba
 import numpy as np
@@ -23,17 +22,20 @@ from ase import Atoms
 from symgnn.barriers.protocol import Protocol, Status
 from symgnn.descriptors.averages import averages
 from symgnn.descriptors.potential import species_of, splines
+from symgnn.errors import InputError
 from symgnn.pieces import Done, unwatched
 from symgnn.potentials import Potential
-from symgnn.processes import end_with_parent
+from symgnn.processes import watch
+from symgnn.structures import check_searchable
 
 RADIUS = 8.0  # Å, of the region that is free during a search, as that of labels
 SEARCHES = 1  # an atom
 SEED = 0
 FIRST = -1_000_000  # number of an atom's first search here: below those that labels are made of
-# Atoms whose searches a process makes at a time, and fewest of them where there are many processes.
+# Atoms whose searches a process makes at a time, and about the fewest where processes are many.
 CHUNK, LEAST = 200, 25
-MOST_CHUNKS = 100  # of a structure: each chunk opens it anew
+MOST_CHUNKS = 400  # of a structure: each chunk opens it anew
+IDLE = 20  # s, after which processes end that have nothing to do, with their 200 MB each
 SOFT = 0.5  # eV, barriers below which count as soft, by exp(-barrier / SOFT)
 LEAST_LOG = 0.05  # eV, is added before a logarithm is taken
 PRIOR = 0.1  # share of the saddles of an atom, of the structure's mean, for those that hardly move
@@ -46,6 +48,7 @@ class Saddles:
     """Saddles that searches found, and which atoms move on the way to them.
 
     Attributes:
+        searches: made at each atom.
         barrier: (saddles,), eV, of the region.
         search: (saddles,), which of its atom's searches found it, from 0.
         saddle: (moves,), which saddle an atom moves in, ascending.
@@ -53,19 +56,21 @@ class Saddles:
         square: (moves,), Å², of its displacement.
     """
 
+    searches: int
     barrier: np.ndarray
     search: np.ndarray
     saddle: np.ndarray
     atom: np.ndarray
     square: np.ndarray
 
-    def of(self, numbers: Sequence[int]) -> "Saddles":
+    def of(self, numbers: Collection[int]) -> "Saddles":
         """Those of the searches with these numbers, as these alone would have found them."""
-        kept = np.isin(self.search, numbers)
+        kept = np.isin(self.search, list(numbers))
         moves = kept[self.saddle]
         return Saddles(
+            searches=len(numbers),
             barrier=self.barrier[kept],
-            search=self.search[kept],
+            search=np.searchsorted(sorted(numbers), self.search[kept]),
             saddle=(np.cumsum(kept) - 1)[self.saddle[moves]],
             atom=self.atom[moves],
             square=self.square[moves],
@@ -88,12 +93,13 @@ def saddles_of(
         done: called after each part of the work with the number of its atoms.
 
     Raises:
-        InputError: an element that the potential does not have, not an EAM potential, or one atom.
+        InputError: an element that the potential does not have, not an EAM potential, one atom, or
+            no search.
     """
     from joblib import Parallel, delayed
 
-    from symgnn.barriers.searches import check_searchable
-
+    if searches < 1:
+        raise InputError(f"searches: {searches}: must be at least 1")
     # or an error at once
     splines(potential), species_of(atoms, potential), check_searchable(atoms)
     bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
@@ -101,15 +107,18 @@ def saddles_of(
     number = max(number, min(processes, -(-len(atoms) // LEAST)))
     chunks = np.array_split(np.arange(len(atoms)), number)
     processes = min(processes, number)
+    parent = os.getpid() if processes > 1 else None
     found: list[tuple[float, int, np.ndarray, np.ndarray]] = []
-    work = (delayed(_search)(bare, potential, chunk, searches) for chunk in chunks)
-    for part, chunk in zip(Parallel(processes, return_as="generator")(work), chunks, strict=True):
+    work = (delayed(_search)(bare, potential, chunk, searches, parent) for chunk in chunks)
+    parallel = Parallel(processes, return_as="generator", idle_worker_timeout=IDLE)
+    for part, chunk in zip(parallel(work), chunks, strict=True):
         found += part
         done(len(chunk))
     counts = [len(moved) for *_, moved, _ in found]
     nothing = (0.0, 0, np.zeros(0, dtype=int), np.zeros(0))
     barrier, search, atom, square = zip(*found, nothing, strict=True)
     return Saddles(
+        searches=searches,
         barrier=np.array(barrier[:-1]),
         search=np.array(search[:-1], dtype=int),
         saddle=np.repeat(np.arange(len(found)), counts),
@@ -119,16 +128,24 @@ def saddles_of(
 
 
 def _search(
-    atoms: Atoms, potential: Potential, targets: np.ndarray, searches: int
+    atoms: Atoms, potential: Potential, targets: np.ndarray, searches: int, parent: int | None
 ) -> list[tuple[float, int, np.ndarray, np.ndarray]]:
-    """Barrier, number, moving atoms and squares of their ways, in the order of the tasks."""
+    """Barrier, number, moving atoms and squares of their ways, in the order of the tasks.
+
+    Args:
+        atoms: the structure.
+        potential: its potential.
+        targets: atoms to search at.
+        searches: at each of them.
+        parent: the process whose worker this one is; None for itself.
+    """
+    if parent is not None:
+        watch(parent)
     import torch
 
     from symgnn.barriers.eam_engine import RegionEngine
     from symgnn.barriers.searches import Searches
 
-    if current_process().name != "MainProcess":
-        end_with_parent(signal.SIGKILL)
     tasks = [(int(target), FIRST - k) for target in targets for k in range(searches)]
     engine = RegionEngine(atoms, potential, radius=RADIUS)
     runner = Searches(atoms, engine, protocol=Protocol(), seed=SEED, motion=True)
@@ -184,17 +201,17 @@ def features(
         InputError: see `saddles_of`.
     """
     found = saddles_of(atoms, potential, searches=searches, done=done)
-    return columns_of(atoms, found, elements, searches)
+    return columns_of(atoms, found, elements)
 
 
-def columns_of(atoms: Atoms, found: Saddles, elements: Sequence[int], searches: int) -> np.ndarray:
-    """The same from saddles that are known, of so many searches at each atom."""
+def columns_of(atoms: Atoms, found: Saddles, elements: Sequence[int]) -> np.ndarray:
+    """The same from saddles that are known."""
     total = np.bincount(found.saddle, found.square, len(found.barrier))
     share = found.square / total[found.saddle]
     barrier = found.barrier[found.saddle]
     values = (barrier, np.log(barrier + LEAST_LOG), np.ones(len(share)), np.exp(-barrier / SOFT))
     sums = np.stack([np.bincount(found.atom, share * value, len(atoms)) for value in values], 1)
-    sums = sums / searches
+    sums = sums / found.searches
     around = averages(atoms, sums.astype(np.float32), elements, AVERAGED_TO)
     parts = np.concatenate([sums, around], axis=1).reshape(len(atoms), -1, len(values))
     whole = sums[:, :2].sum(0) / max(sums[:, 2].sum(), PRIOR)

@@ -25,7 +25,7 @@ from symgnn.pieces import Done, unwatched
 from symgnn.potentials import Potential, find_potential
 from symgnn.progress import Progress
 from symgnn.provenance import provenance, stage_hash
-from symgnn.structures import read_structure, structure_hash
+from symgnn.structures import check_searchable, read_structure, structure_hash
 
 QUICK = 10.0  # work of inputs, in that of a network, above which they are kept until all are done
 ORIGIN = ("composition", "cooling_rate", "seed", "energy_per_atom", "density", "pressure", "group")
@@ -69,6 +69,9 @@ def build_graphs(
     if not 0 < cutoff < 100:
         raise InputError(f"--cutoff: {cutoff} Å: must be above 0 and below 100")
     structures = _read_structures(glasses)
+    if "searches" in inputs:
+        for name, atoms in structures.items():
+            check_searchable(atoms, name)
     labels = _match(
         structures, [read_labels(path, label=label, min_converged=min_converged) for path in events]
     )
@@ -135,7 +138,7 @@ class Describer:
 
     def describe(self, graph: Graph, done: Done = unwatched) -> None:
         """Add the inputs to a graph; `done` is told of the atoms, each in shares of the work."""
-        atoms = Atoms(graph.species, graph.position, cell=graph.cell, pbc=True)
+        atoms = graph.atoms
         if not self._inputs:
             return done(len(atoms))
         if (force := largest_force(atoms, self._potential)) > LARGEST_FORCE:
@@ -291,10 +294,7 @@ def import_published(
     if split == "paper" and (validation or test):
         raise InputError("--split: paper: --validation and --test need --split grouped")
     graphs = [read_published(path, cutoff=cutoff) for path in published_files(folder)]
-    structures = {
-        graph.name: Atoms(graph.species, graph.position, cell=graph.cell, pbc=True)
-        for graph in graphs
-    }
+    structures = {graph.name: graph.atoms for graph in graphs}
     found = kinships(structures)
     group = groups({name: name for name in structures}, found)
     for graph in graphs:

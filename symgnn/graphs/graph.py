@@ -40,6 +40,11 @@ class Graph:
     inputs: dict[str, np.ndarray] = field(default_factory=dict)
     attributes: dict[str, object] = field(default_factory=dict)
 
+    @property
+    def atoms(self) -> Atoms:
+        """The structure alone, periodic."""
+        return Atoms(self.species, self.position, cell=self.cell, pbc=True)
+
 
 def edges(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
     """Edge index (2, edges) int64, sorted by target, and edge vector (edges, 3) float32, Å.

@@ -68,7 +68,11 @@ class Trained:
 
 def data_summary(dataset: Dataset) -> dict[str, object]:
     """What a model was trained on: a hash of graphs, labels and split, and what they span."""
-    digest = hashlib.sha256()
+    digest, validation = hashlib.sha256(), hashlib.sha256()
+    for graph in dataset.of_split("validation"):
+        validation.update(graph.name.encode())
+        for array in (graph.species, graph.position, graph.barrier):
+            validation.update(array.tobytes())
     for graph in dataset.graphs:
         digest.update(f"{graph.name} {graph.split}".encode())
         arrays = (graph.species, graph.edge_index, graph.edge_vector, graph.barrier)
@@ -80,6 +84,7 @@ def data_summary(dataset: Dataset) -> dict[str, object]:
     elements = sorted({number for share in shares for number in share})
     return {
         "hash": digest.hexdigest(),
+        "validation_hash": validation.hexdigest(),
         "label": str(dataset.attributes.get(fields.LABEL, fields.BARRIER)),
         "splits": {graph.name: graph.split for graph in dataset.graphs},
         "density": [min(densities), max(densities)],

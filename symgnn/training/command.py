@@ -215,8 +215,8 @@ def predict(
     searches: int | None = typer.Option(
         None,
         min=1,
-        help="searched: saddle searches at each atom; more are more certain, and as much slower "
-        "[1, as in training].",
+        help="searched: saddle searches at each atom; more of them take as much longer and leave "
+        "less to chance; barrier_error remains that of one [1, as in training].",
     ),
     device: str = DEVICE,
     threads: int = THREADS,

@@ -11,7 +11,7 @@ from symgnn.errors import InputError
 from symgnn.lammps_files import read_any_structure
 from symgnn.progress import Progress
 from symgnn.provenance import versions
-from symgnn.structures import write_structure
+from symgnn.structures import check_searchable, write_structure
 from symgnn.training.prediction import Predictor
 
 
@@ -65,11 +65,13 @@ def read_structures(
         Each structure, and in what it lies outside the training glasses.
 
     Raises:
-        InputError: no sound structure, or an unknown element.
+        InputError: no sound structure, an unknown element, or one atom where searches are made.
     """
     found = []
     for path in paths:
         atoms = read_any_structure(path, elements)
+        if predictor.searches:
+            check_searchable(atoms, path)
         try:
             predictor.check_elements(atoms)
             found.append((atoms, predictor.outside(atoms)))
@@ -102,7 +104,7 @@ def _add_columns(
     atoms: Atoms, predictor: Predictor, members: np.ndarray, warnings: Sequence[str]
 ) -> None:
     """Put barriers and their origin into a structure, in place of earlier ones."""
-    for name in (fields.WARNINGS, fields.SEARCHES):
+    for name in (fields.WARNINGS, fields.SEARCHES_PER_ATOM):
         atoms.info.pop(name, None)
     for name in (fields.BARRIER, fields.BARRIER_SPREAD, fields.BARRIER_ERROR):
         atoms.arrays.pop(name, None)
@@ -113,7 +115,7 @@ def _add_columns(
         fields.VERSIONS: versions(),
     }
     if predictor.searches:
-        atoms.info[fields.SEARCHES] = predictor.searches
+        atoms.info[fields.SEARCHES_PER_ATOM] = predictor.searches
     if warnings:
         atoms.info[fields.WARNINGS] = "; ".join(warnings)
     atoms.set_array(fields.BARRIER, members.mean(0))

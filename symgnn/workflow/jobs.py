@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import symgnn
@@ -139,8 +140,8 @@ def _run_recorded(command: list[str], outputs: Sequence[Path], results: Path, ra
 
 
 def _run(command: Sequence[str], environment: dict[str, str]) -> int:
-    # no work goes on without its lock
-    process = subprocess.Popen(command, env=environment, preexec_fn=end_with_parent)
+    begin = partial(end_with_parent, os.getpid())  # no work goes on without its lock
+    process = subprocess.Popen(command, env=environment, preexec_fn=begin)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: process.send_signal(number))
     status = process.wait()

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from symgnn.errors import InputError
 from symgnn.models.inputs import MODEL_INPUTS
-from symgnn.potentials import EAM_STYLES, Potential, check_elements, parse_composition
+from symgnn.potentials import Potential, check_elements, parse_composition
 
 THREADED = ("omp", "kk", "intel")  # suffixes of LAMMPS that use several threads a rank
 SPLITS = ("train", "validation", "test")
@@ -145,7 +145,7 @@ def search_options(protocol: Mapping[str, object], potential: Potential) -> str:
     """
     chosen = dict(protocol)
     if chosen.get("engine", "auto") == "auto":
-        chosen["engine"] = "cpu" if potential.style in EAM_STYLES.values() else "lammps"
+        chosen["engine"] = "cpu" if potential.is_eam else "lammps"
     return command_options(chosen)
 
 
@@ -188,7 +188,7 @@ def check_inputs(config: Mapping, potential: Potential) -> None:
             "nothing"
         )
     given = config["graphs"].get("inputs", [])
-    if given and potential.style not in EAM_STYLES.values():
+    if given and not potential.is_eam:
         raise InputError(
             f"config: graphs.inputs: {given}: need an EAM potential; {potential.name} is of style "
             f"{potential.style}"

@@ -1,10 +1,12 @@
 """Inputs from one saddle search at each atom: shares, means, and that nothing else decides."""
 
+import hashlib
 import os
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numba
@@ -21,18 +23,22 @@ from symgnn.barriers.protocol import Protocol, Status
 from symgnn.barriers.searches import Searches
 from symgnn.cli import app
 from symgnn.descriptors import searches
+from symgnn.descriptors.registry import describe
 from symgnn.descriptors.searches import PRIOR, SOFT, Saddles, columns_of, saddles_of
 from symgnn.errors import InputError
 from symgnn.graphs.building import Describer
-from symgnn.graphs.dataset import write_graphs
+from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import glass_graph
 from symgnn.models.inputs import MODEL_INPUTS
-from symgnn.potentials import find_potential
 from symgnn.structures import read_structure, write_structure
 from symgnn.threads import use_threads
+from symgnn.training import prediction
 from symgnn.training.evaluation import read_run
 from symgnn.training.metrics import pearson
+from symgnn.training.prediction_files import read_structures
 from tests.descriptors.test_response import cuzr, relaxed  # noqa: F401 fixtures
+
+MEAN_LOG = -0.19  # of the saddles of `relaxed` by version 1, barriers in eV plus 0.05
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +140,23 @@ def test_workers_end_with_a_parent_that_is_killed(relaxed, tmp_path):  # noqa: F
     assert not any(map(running, workers))
 
 
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+def test_threads_that_end_leave_the_workers_of_others_alone(relaxed, cuzr):  # noqa: F811
+    """As in a server, where each call has a thread of its own."""
+    found = []
+
+    def call():
+        use_threads(2)
+        found.append(len(saddles_of(relaxed, cuzr).barrier))
+
+    for _ in range(2):
+        thread = threading.Thread(target=call)
+        thread.start()
+        thread.join()
+    assert len(found) == 2
+    assert found[0] == found[1] > 90
+
+
 def busy_below(pid: int) -> list[int]:
     """Workers of a process that have spent three seconds of a processor: they search."""
     found = []
@@ -163,8 +186,8 @@ def test_columns_are_shares_of_saddles_averaged_around(relaxed):  # noqa: F811
     barrier = random.uniform(0.1, 3.0, 40)
     saddle = np.sort(random.integers(0, 40, 300))
     atom, square = random.integers(0, 60, 300), random.random(300)
-    known = Saddles(barrier, np.zeros(40, dtype=int), saddle, atom, square)
-    columns = columns_of(relaxed, known, [29, 40], 2)
+    known = Saddles(2, barrier, np.zeros(40, dtype=int), saddle, atom, square)
+    columns = columns_of(relaxed, known, [29, 40])
     assert columns.shape == (108, searches.size(2))
     share = np.zeros((108, 40))
     np.add.at(share, (atom, saddle), square)
@@ -194,8 +217,10 @@ def test_columns_are_shares_of_saddles_averaged_around(relaxed):  # noqa: F811
     assert column == columns.shape[1]
 
 
-def test_a_model_learns_from_searches_and_predicts_with_the_same(relaxed, cuzr, tmp_path):  # noqa: F811
-    """A label that the searches alone tell; the commands compute them for both."""
+@pytest.fixture(scope="module")
+def trained(relaxed, tmp_path_factory):  # noqa: F811
+    """Runs of `searched` and `response`, whose label the searches alone tell."""
+    folder = tmp_path_factory.mktemp("trained")
     describer = Describer(MODEL_INPUTS["searched"], "Cu-Zr-2009", [relaxed])
     graph = glass_graph("g", relaxed, cutoff=4.0)
     describer.describe(graph)
@@ -203,44 +228,94 @@ def test_a_model_learns_from_searches_and_predicts_with_the_same(relaxed, cuzr, 
     graph.barrier = graph.inputs["searches"][:, 0].astype(float)
     assert graph.barrier.std() > 0.1
     graph.split = "train"
-    path = tmp_path / "graphs.h5"
+    path = folder / "graphs.h5"
     write_graphs(path, [graph], cutoff=4.0, label="barrier_mean", **describer.attributes)
-    words = ["train", path, "--model", "searched", "--epochs", 2, "-o", tmp_path / "run"]
-    assert CliRunner().invoke(app, list(map(str, words))).exception is None
-    stored = read_run(tmp_path / "run").predicted["train"]["g"]
+    for model in ("searched", "response"):
+        words = ["train", path, "--model", model, "--epochs", 2, "-o", folder / model]
+        assert CliRunner().invoke(app, list(map(str, words))).exception is None
+    return folder
+
+
+def test_a_model_learns_from_searches_and_predicts_with_the_same(trained, relaxed):  # noqa: F811
+    (graph,) = read_graphs(trained / "graphs.h5").graphs
+    stored = read_run(trained / "searched").predicted["train"]["g"]
     assert pearson(stored, graph.barrier) > 0.9
     atoms = relaxed.copy()
     atoms.calc = Unpicklable()
-    checkpoint = tmp_path / "run" / "checkpoint.pt"
-    predicted = symgnn.load(checkpoint).predict(atoms)
+    predicted = symgnn.load(trained / "searched" / "checkpoint.pt").predict(atoms)
     np.testing.assert_allclose(predicted, stored, atol=2e-5)
-    assert_more_searches_are_used(checkpoint, relaxed, cuzr, tmp_path)
 
 
-def assert_more_searches_are_used(checkpoint, atoms, potential, folder):
+def test_more_searches_are_used(trained, relaxed, cuzr, tmp_path):  # noqa: F811
     """By the command and in Python; the file says how many, and progress adds up."""
-    write_structure(folder / "glass.xyz", atoms)
-    atoms = read_structure(folder / "glass.xyz")  # rounded, which makes the pushes others
-    words = ["predict", folder / "glass.xyz", "--checkpoint", checkpoint, "--searches", 2]
-    done = CliRunner().invoke(app, [*map(str, words), "-o", str(folder / "predicted.xyz")])
+    checkpoint = trained / "searched" / "checkpoint.pt"
+    write_structure(tmp_path / "glass.xyz", relaxed)
+    atoms = read_structure(tmp_path / "glass.xyz")  # rounded, which makes the pushes others
+    words = ["predict", tmp_path / "glass.xyz", "--checkpoint", checkpoint, "--searches", 2]
+    done = CliRunner().invoke(app, [*map(str, words), "-o", str(tmp_path / "predicted.xyz")])
     assert done.exception is None, done.output
-    written = read_structure(folder / "predicted.xyz")
-    assert written.info["searches"] == 2
+    written = read_structure(tmp_path / "predicted.xyz")
+    assert written.info["searches_per_atom"] == 2
     predictor, told = symgnn.load(checkpoint, searches=2), []
     (predicted,) = predictor.predict_members(atoms, told.append)
     np.testing.assert_allclose(written.arrays["barrier"], predicted, atol=2e-5)
     assert sum(told) == pytest.approx(len(atoms))
     assert np.abs(predicted - symgnn.load(checkpoint).predict(atoms)).max() > 0.01
     # the label was a column of the searches
-    columns = columns_of(atoms, saddles_of(atoms, potential, searches=2), [29, 40], 2)
+    columns = columns_of(atoms, saddles_of(atoms, cuzr, searches=2), [29, 40])
     assert pearson(columns[:, 0], predicted) > 0.9
 
 
-def test_searches_are_refused_where_no_model_takes_them(tmp_path):
+def test_an_ensemble_shares_what_its_models_have_in_common(trained, relaxed, monkeypatch):  # noqa: F811
+    checkpoints = [trained / model / "checkpoint.pt" for model in ("response", "searched")]
+    alone = [symgnn.load(one).predict(relaxed) for one in checkpoints]
+    computed, told = [], []
+
+    def describing(name, *arguments, **options):
+        computed.append(name)
+        return describe(name, *arguments, **options)
+
+    monkeypatch.setattr(prediction, "describe", describing)
+    members = symgnn.load(checkpoints).predict_members(relaxed, told.append)
+    np.testing.assert_allclose(members, alone, atol=1e-6)
+    assert sorted(computed) == sorted(MODEL_INPUTS["searched"])
+    assert sum(told) == pytest.approx(len(relaxed))
+
+
+def test_bad_numbers_of_searches_are_refused(trained):
     with pytest.raises(InputError, match="--searches: 2: response takes no searches"):
         symgnn.load("Cu64Zr36", searches=2)
+    with pytest.raises(InputError, match="--searches: 0: must be at least 1"):
+        symgnn.load(trained / "searched" / "checkpoint.pt", searches=0)
     words = ["predict", "glass.xyz", "--checkpoint", "Cu64Zr36", "--searches", "0", "-o", "x.xyz"]
     assert CliRunner().invoke(app, words).exit_code == 2
+
+
+def test_a_lone_atom_is_found_before_anything_is_predicted(trained, relaxed, tmp_path):  # noqa: F811
+    checkpoint = trained / "searched" / "checkpoint.pt"
+    lone = Atoms("Cu", cell=[20.0] * 3, pbc=True)
+    for name, atoms in (("good", relaxed), ("lone", lone)):
+        write_structure(tmp_path / f"{name}.xyz", atoms)
+    predictor = symgnn.load(checkpoint)
+    with pytest.raises(InputError, match=r"lone\.xyz: one atom: a saddle needs two"):
+        read_structures(predictor, [tmp_path / "good.xyz", tmp_path / "lone.xyz"], [])
+
+
+def test_a_change_of_the_protocol_makes_other_inputs():
+    """A model that was trained on those of another protocol must be refused: raise `VERSION`."""
+    protocol = repr(sorted(asdict(Protocol()).items()))
+    settings = f"{protocol} {searches.RADIUS} {searches.SEED} {searches.FIRST}"
+    assert (searches.VERSION, hashlib.sha256(settings.encode()).hexdigest()[:16]) == (
+        1,
+        "19fa62a7f2ef4715",
+    )
+
+
+def test_saddles_are_like_those_of_the_version(found):
+    """Other code of searches finds others, of another mean: raise `VERSION` then, too."""
+    logarithms = np.log(found.barrier + 0.05)
+    error = logarithms.std() / len(logarithms) ** 0.5
+    assert abs(logarithms.mean() - MEAN_LOG) < 4 * error
 
 
 class Unpicklable:
@@ -262,7 +337,7 @@ def test_a_glass_that_is_no_minimum_is_named(relaxed):  # noqa: F811
 def test_a_structure_without_saddles_has_columns_all_the_same():
     atoms = bulk("Cu", cubic=True).repeat(3)
     none = np.zeros(0, dtype=int)
-    columns = columns_of(atoms, Saddles(np.zeros(0), none, none, none, np.zeros(0)), [29], 1)
+    columns = columns_of(atoms, Saddles(1, np.zeros(0), none, none, none, np.zeros(0)), [29])
     np.testing.assert_array_equal(columns, 0.0)
 
 
@@ -276,10 +351,15 @@ def test_a_lone_atom_is_refused(cuzr):  # noqa: F811
         saddles_of(Atoms("Cu", cell=[20.0] * 3, pbc=True), cuzr)
 
 
-def test_a_potential_that_is_no_eam_is_refused(tmp_path):
-    (tmp_path / "lj.lmp").write_text("")
-    (tmp_path / "lj.lmp.yaml").write_text(
-        "pair_style: lj/cut 6.0\npair_coeff: ['* * 0.4 2.3']\nelements: [Cu]\nunits: metal\n"
-    )
-    with pytest.raises(InputError):
-        saddles_of(bulk("Cu", cubic=True).repeat(3), find_potential(tmp_path / "lj.lmp"))
+def test_a_potential_that_is_no_eam_is_refused(cuzr):  # noqa: F811
+    other = replace(cuzr, style="sw")
+    with pytest.raises(InputError, match="style sw: per-atom inputs need an EAM potential"):
+        saddles_of(bulk("Cu", cubic=True).repeat(3), other)
+
+
+@pytest.mark.parametrize("repeat", [(2, 1, 1), (2, 2, 1)])
+def test_small_cells_have_columns(cuzr, repeat):  # noqa: F811
+    atoms = bulk("Cu", cubic=False).repeat(repeat)
+    columns = searches.features(atoms, cuzr, [29])
+    assert columns.shape == (len(atoms), searches.size(1))
+    assert np.isfinite(columns).all()

@@ -1,7 +1,6 @@
 """Published glasses beside ours: the table is what was measured, the sentences follow from it."""
 
 import pytest
-from ase import Atoms
 
 from symgnn.analysis.radial import first_peak, radial_distribution
 from symgnn.glasses.start import random_start
@@ -25,7 +24,7 @@ OURS = [glass("a", 1e13, -4.46559), glass("b", 1e13, -4.46559), glass("c", 1e14,
 
 def test_table_is_what_is_measured_on_the_published_file(shared):
     graph = read_published(shared / "published" / "train4.pickle", cutoff=3.0)
-    atoms = Atoms(graph.species, graph.position, cell=graph.cell, pbc=True)
+    atoms = graph.atoms
     (held,) = (one for one in references.read_references() if one.name == "train4")
     with LammpsForces(atoms, find_potential("Cu-Zr-2009")) as engine:
         energy, _ = engine.energy_and_forces(atoms.positions)

@@ -326,7 +326,7 @@ def test_errors_of_predictions_come_from_the_validation_glasses(graphs, finished
     error = np.sqrt(np.maximum(made + more, made / 4))
     np.testing.assert_allclose(predictor.error(members), error, rtol=1e-5)
     content = load_tensors(finished / "ridge" / "checkpoint.pt")
-    elsewhere = json.loads(content["data"]) | {"hash": "of other validation atoms"}
+    elsewhere = json.loads(content["data"]) | {"validation_hash": "of other atoms"}
     torch.save(content | {"data": json.dumps(elsewhere)}, tmp_path / "elsewhere.pt")
     mixed = symgnn.load([folder / "checkpoint.pt", tmp_path / "elsewhere.pt"])
     mean = np.sqrt(np.mean([member.residual**2 for member in mixed.members]))

@@ -98,7 +98,7 @@ def search_minutes(wildcards, threads, attempt):
 
 GRAPH_SECONDS = costs.input_seconds((GLASSES[name] for name in SPLITS), config)
 GRAPH_CORES = costs.ranks_for(
-    GRAPH_SECONDS, config["execution"]["job_hours"], config["execution"]["ranks_max"]
+    GRAPH_SECONDS, config["execution"]["job_hours"], config["execution"]["node_cores"]
 )
 
 
