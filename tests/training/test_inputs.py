@@ -326,6 +326,10 @@ def test_errors_of_predictions_come_from_the_validation_glasses(graphs, finished
     error = np.sqrt(np.maximum(made + more, made / 4))
     np.testing.assert_allclose(predictor.error(members), error, rtol=1e-5)
     content = load_tensors(finished / "ridge" / "checkpoint.pt")
+    graphs_with_others = json.loads(content["data"]) | {"hash": "of the same with other inputs"}
+    torch.save(content | {"data": json.dumps(graphs_with_others)}, tmp_path / "others.pt")
+    same = symgnn.load([folder / "checkpoint.pt", tmp_path / "others.pt"])
+    np.testing.assert_array_equal(same.error(members), predictor.error(members))
     elsewhere = json.loads(content["data"]) | {"validation_hash": "of other atoms"}
     torch.save(content | {"data": json.dumps(elsewhere)}, tmp_path / "elsewhere.pt")
     mixed = symgnn.load([folder / "checkpoint.pt", tmp_path / "elsewhere.pt"])
