@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 COLORS = {"ours": "#2f5d8a", "other": "#8794a1"}
-OURS = ("response", "density")
+OURS = ("density", "response", "searched")
 
 
 def draw_table(
