@@ -52,9 +52,8 @@ def known_saddles(study: Path, graph: Graph, searches: int) -> Saddles:
 def predicted(models: list[Trained], graph: Graph, found: Saddles) -> np.ndarray:
     """Mean barrier of the models with these searches, (atoms,), eV."""
     members = []
+    graph.inputs["searches"] = columns_of(graph.atoms, found, models[0].inputs["elements"])
     for trained in models:
-        elements = trained.inputs["elements"]
-        graph.inputs["searches"] = columns_of(graph.atoms, found, elements)
         batch = as_batch(graph, trained.scaling, inputs=MODEL_INPUTS["searched"])
         standardised = predict_all(trained.model, batch, graph.position, graph.cell)
         members.append(trained.scaling.barrier(standardised.double().numpy()))

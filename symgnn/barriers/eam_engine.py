@@ -122,7 +122,7 @@ class EamRegions:
 
     @cached_property
     def _grown(self) -> list[Surroundings]:
-        """Made where saddles are confirmed: they take ten times as long as the first ones."""
+        """Made where saddles are confirmed alone, as they hold many more atoms."""
         return [self._around(grown) for grown in self._grown_radii]
 
     @cached_property

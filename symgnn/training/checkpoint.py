@@ -37,7 +37,7 @@ class Trained:
         scaling: from standardised to eV.
         seed: of the training.
         config: keyword arguments of the training.
-        data: hash, label and splits of the training data.
+        data: hash, label and splits of the training data, and a hash of its validation glasses.
         versions: of the packages that trained it.
         epoch: the one whose weights these are, chosen on the validation glasses.
         inputs: per-atom inputs: their names, the potential they are computed with and its

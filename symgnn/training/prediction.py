@@ -125,11 +125,9 @@ class Predictor:
             done(atoms * share / work)
 
         # before the edges, so that the memory of both is not needed at once
-        described: dict[tuple, torch.Tensor] = {}
-        parts: dict[tuple, torch.Tensor] = {}
-        for inputs in wanted:
-            described[inputs] = self._describe(atoms, *inputs, parts, part)
-        parts.clear()
+        known: dict[tuple, torch.Tensor] = {}
+        described = {inputs: self._describe(atoms, *inputs, known, part) for inputs in wanted}
+        del known
         edge_index, edge_vector = edges(atoms.positions, atoms.cell.array, self.members[0].cutoff)
         whole = Batch(
             torch.from_numpy(atoms.numbers.astype(np.int64)),

@@ -299,6 +299,10 @@ def test_a_lone_atom_is_found_before_anything_is_predicted(trained, relaxed, tmp
     predictor = symgnn.load(checkpoint)
     with pytest.raises(InputError, match=r"lone\.xyz: one atom: a saddle needs two"):
         read_structures(predictor, [tmp_path / "good.xyz", tmp_path / "lone.xyz"], [])
+    words = ["graphs", "good.xyz", "lone.xyz", "none.h5", "--inputs", "searches", "-o", "g.h5"]
+    words = [str(tmp_path / word) if "." in word else word for word in words]
+    done = CliRunner().invoke(app, [*words, "--potential", "Cu-Zr-2009"])
+    assert "lone: one atom: a saddle needs two" in str(done.exception)
 
 
 def test_a_change_of_the_protocol_makes_other_inputs():

@@ -71,3 +71,17 @@ def test_a_wrong_one_ends_before_the_first_job(dry_run):
     line = next(line for line in done.stdout.splitlines() if line.startswith("symgnn: error: "))
     assert "models.options.response.learning_rate: 20 is not allowed" in line
     assert "rule train" not in done.stdout
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, "1"), (2, "2")])
+def test_graphs_with_searches_keep_to_one_node(repository, tmp_path, cores, threads):
+    """However long the searches take and however many ranks a quench may have."""
+    costs = yaml.safe_load((repository / "config.yaml").read_text())["execution"]["costs"]
+    overlay = {
+        "graphs": {"inputs": ["searches"]},
+        "execution": {"node_cores": cores, "ranks_max": 64, "costs": costs | {"searches": 1e3}},
+    }
+    workflow = Workflow(repository, tmp_path)
+    words = ("--dry-run", "--printshellcmds", "--cores", "8")
+    output = workflow.run(*words, overlay=overlay).stdout
+    assert re.findall(r" symgnn graphs .* --threads (\d+)", output) == [threads]
