@@ -18,7 +18,7 @@ DESCRIPTORS = {
 }
 
 # Time that inputs take, about, over that of a network: so that progress is even.
-WORK = {"response": 5.0, "invariants": 0.5, "invariants_by_element": 0.5, "searches": 350.0}
+WORK = {"response": 5.0, "invariants": 0.5, "invariants_by_element": 0.5, "searches": 300.0}
 
 
 def describe(

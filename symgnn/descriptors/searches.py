@@ -1,10 +1,10 @@
-"""What one saddle search at each atom finds, unconfirmed and shared among the atoms that move.
+"""What a few saddle searches at each atom find, unconfirmed and shared among the atoms that move.
 
-A label is the mean barrier of many confirmed searches at an atom. One search at each atom, that
-ends at the saddle of its region, takes a hundredth of that time and says little about its own atom;
-but each saddle belongs to all atoms that move in it, and the saddles that move an atom's
-neighbours say how soft its surroundings are. A saddle's barrier is therefore given to the atoms
-that move, by their shares of the squared displacement, and averaged around.
+A label is the mean barrier of many confirmed searches at an atom. A few searches at each atom, that
+end near the saddles of small regions, take a hundredth of that time and say little about their own
+atom; but each saddle belongs to all atoms that move in it, and the saddles that move an atom's
+neighbours say how soft its surroundings are. What is known of a saddle is therefore given to the
+atoms that move, and averaged around.
 
 The pushes are random and depend on the structure, so that these inputs are invariant in
 distribution alone: what two choices of them differ by is part of a prediction's error. They are
@@ -12,6 +12,7 @@ other ones than those of any search of `symgnn barriers`, so that no label is am
 """
 
 import os
+import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -28,18 +29,24 @@ from symgnn.potentials import Potential
 from symgnn.processes import watch
 from symgnn.structures import check_searchable
 
-RADIUS = 8.0  # Å, of the region that is free during a search, as that of labels
-SEARCHES = 1  # an atom
+RADIUS = 6.5  # Å, of the region that is free during a search; that of labels is larger
+SEARCHES = 3  # an atom
+# Barriers have to tell atoms apart and not to be exact: longer steps and a looser end, with the
+# smaller region, take a third of the time of a label's search (docs/accuracy.md).
+PROTOCOL = Protocol(force_tolerance=0.2, push_step=0.5, climb_step=0.45)
 SEED = 0
 FIRST = -1_000_000  # number of an atom's first search here: below those that labels are made of
 # Atoms whose searches a process makes at a time, and about the fewest where processes are many.
 CHUNK, LEAST = 200, 25
+ROWS = 128  # searches that advance together, of these small regions a tenth faster than 32
 MOST_CHUNKS = 400  # of a structure: each chunk opens it anew
 IDLE = 20  # s, after which processes end that have nothing to do, with their 200 MB each
-SOFT = 0.5  # eV, barriers below which count as soft, by exp(-barrier / SOFT)
+LATE = "A worker stopped while some jobs were given to the executor"  # a warning of joblib's
+MOVES = 0.2  # Å: an atom that goes this far counts half as a moving one, see `features`
+SOFT = (0.25, 1.0)  # eV, barriers below which count as soft, by exp(-barrier / SOFT)
 LEAST_LOG = 0.05  # eV, is added before a logarithm is taken
 PRIOR = 0.1  # share of the saddles of an atom, of the structure's mean, for those that hardly move
-VERSION = 1  # of these numbers; a model trained on others is refused
+VERSION = 2  # of these numbers; a model trained on others is refused
 AVERAGED_TO = tuple((r, split) for r in (3.6, 5.0, 5.5, 7.0, 9.0) for split in (False, True))
 
 
@@ -82,6 +89,8 @@ def saddles_of(
     potential: Potential,
     *,
     searches: int = SEARCHES,
+    radius: float = RADIUS,
+    protocol: Protocol = PROTOCOL,
     done: Done = unwatched,
 ) -> Saddles:
     """Search saddles at every atom, on as many processes as compiled loops may take threads.
@@ -90,6 +99,8 @@ def saddles_of(
         atoms: a periodic structure, at a minimum of the energy.
         potential: an EAM potential.
         searches: at each atom; the first are the same however many there are.
+        radius: Å, of the region that is free.
+        protocol: the numbers that define a search.
         done: called after each part of the work with the number of its atoms.
 
     Raises:
@@ -109,11 +120,16 @@ def saddles_of(
     processes = min(processes, number)
     parent = os.getpid() if processes > 1 else None
     found: list[tuple[float, int, np.ndarray, np.ndarray]] = []
-    work = (delayed(_search)(bare, potential, chunk, searches, parent) for chunk in chunks)
+    how = radius, protocol, parent
+    work = (delayed(_search)(bare, potential, chunk, searches, *how) for chunk in chunks)
     parallel = Parallel(processes, return_as="generator", idle_worker_timeout=IDLE)
-    for part, chunk in zip(parallel(work), chunks, strict=True):
-        found += part
-        done(len(chunk))
+    with warnings.catch_warnings():
+        # Of a worker that has ended after `IDLE` just as work came: another one is started. It is
+        # said in the thread that serves all of them, which would end where warnings are errors.
+        warnings.filterwarnings("ignore", LATE)
+        for part, chunk in zip(parallel(work), chunks, strict=True):
+            found += part
+            done(len(chunk))
     counts = [len(moved) for *_, moved, _ in found]
     nothing = (0.0, 0, np.zeros(0, dtype=int), np.zeros(0))
     barrier, search, atom, square = zip(*found, nothing, strict=True)
@@ -128,7 +144,13 @@ def saddles_of(
 
 
 def _search(
-    atoms: Atoms, potential: Potential, targets: np.ndarray, searches: int, parent: int | None
+    atoms: Atoms,
+    potential: Potential,
+    targets: np.ndarray,
+    searches: int,
+    radius: float,
+    protocol: Protocol,
+    parent: int | None,
 ) -> list[tuple[float, int, np.ndarray, np.ndarray]]:
     """Barrier, number, moving atoms and squares of their ways, in the order of the tasks.
 
@@ -137,6 +159,8 @@ def _search(
         potential: its potential.
         targets: atoms to search at.
         searches: at each of them.
+        radius: see `saddles_of`.
+        protocol: see `saddles_of`.
         parent: the process whose worker this one is; None for itself.
     """
     if parent is not None:
@@ -147,8 +171,8 @@ def _search(
     from symgnn.barriers.searches import Searches
 
     tasks = [(int(target), FIRST - k) for target in targets for k in range(searches)]
-    engine = RegionEngine(atoms, potential, radius=RADIUS)
-    runner = Searches(atoms, engine, protocol=Protocol(), seed=SEED, motion=True)
+    engine = RegionEngine(atoms, potential, radius=radius, batch=ROWS)
+    runner = Searches(atoms, engine, protocol=protocol, seed=SEED, motion=True)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -169,7 +193,13 @@ def _search(
 
 def names() -> list[str]:
     """Names of an atom's own columns in `features`."""
-    return ["mean_barrier", "mean_log_barrier", "activity", "soft_activity"]
+    soft = [f"soft_{energy}" for energy in SOFT]
+    known = ["barrier", "log_barrier", *soft, "log_participation", "path"]
+    return [
+        name
+        for weight in ("share", "moving")
+        for name in (weight, *(f"{weight}_{value}" for value in known))
+    ]
 
 
 def size(elements: int) -> int:
@@ -186,9 +216,12 @@ def features(
 ) -> np.ndarray:
     """Per-atom inputs of a model, (atoms, size(len(elements))) float32.
 
-    An atom's own come first, see `names`: mean barrier and mean logarithm of the saddles that move
-    it, by its shares of them; the sum of these shares, and that sum with soft saddles alone. The
-    same for the atoms around follow, see `AVERAGED_TO`.
+    An atom's own come first, see `names`. It belongs to each saddle by a weight: its share of the
+    squared displacement d² of all atoms; and again, d² / (d² + `MOVES`²), which counts the atoms
+    that move at all. Of each weight: its sum over the saddles; then the saddles' means by it, of
+    the barrier b (eV), log b, exp(-b / energy) for each energy of `SOFT`, the logarithm of the
+    participation number (Σ d²)² / Σ d⁴, and the length (Σ d²)^½ of the path (Å). The same for the
+    atoms around follow, see `AVERAGED_TO`.
 
     Args:
         atoms: a periodic structure, at a minimum of the energy.
@@ -207,13 +240,39 @@ def features(
 def columns_of(atoms: Atoms, found: Saddles, elements: Sequence[int]) -> np.ndarray:
     """The same from saddles that are known."""
     total = np.bincount(found.saddle, found.square, len(found.barrier))
-    share = found.square / total[found.saddle]
-    barrier = found.barrier[found.saddle]
-    values = (barrier, np.log(barrier + LEAST_LOG), np.ones(len(share)), np.exp(-barrier / SOFT))
-    sums = np.stack([np.bincount(found.atom, share * value, len(atoms)) for value in values], 1)
+    values = np.stack(_known_of(found, total), axis=1)[found.saddle]
+    weights = found.square / total[found.saddle], found.square / (found.square + MOVES**2)
+    sums = np.stack(
+        [
+            np.bincount(found.atom, weight * value, len(atoms))
+            for weight in weights
+            for value in (np.ones(len(weight)), *values.T)
+        ],
+        axis=1,
+    )
     sums = sums / found.searches
     around = averages(atoms, sums.astype(np.float32), elements, AVERAGED_TO)
-    parts = np.concatenate([sums, around], axis=1).reshape(len(atoms), -1, len(values))
-    whole = sums[:, :2].sum(0) / max(sums[:, 2].sum(), PRIOR)
-    parts[..., :2] = (parts[..., :2] + PRIOR * whole) / (parts[..., 2:3] + PRIOR)
+    parts = np.concatenate([sums, around], axis=1).reshape(len(atoms), -1, 1 + values.shape[1])
+    of_weight = sums.sum(0).reshape(len(weights), -1)
+    whole = of_weight[:, 1:] / np.maximum(of_weight[:, :1], PRIOR)
+    whole = np.tile(whole, (parts.shape[1] // len(weights), 1))
+    parts[..., 1:] = (parts[..., 1:] + PRIOR * whole) / (parts[..., :1] + PRIOR)
     return parts.reshape(len(atoms), -1).astype(np.float32)
+
+
+def _known_of(found: Saddles, total: np.ndarray) -> list[np.ndarray]:
+    """Numbers of each saddle, each (saddles,), in the order of `names`.
+
+    Args:
+        found: the saddles.
+        total: (saddles,), sum of the squared displacements of each, Å².
+    """
+    fourth = np.bincount(found.saddle, found.square**2, len(found.barrier))
+    participation = total**2 / np.maximum(fourth, np.finfo(float).tiny)
+    return [
+        found.barrier,
+        np.log(found.barrier + LEAST_LOG),
+        *(np.exp(-found.barrier / energy) for energy in SOFT),
+        np.log(np.maximum(participation, 1.0)),
+        np.sqrt(total),
+    ]

@@ -29,7 +29,7 @@ def graphs(
     inputs: list[str] = typer.Option(
         [],
         help="Per-atom inputs to add: response and invariants (for model response), searches too "
-        "(for model searched, 80 core-ms an atom), invariants_by_element (for model ridge); none.",
+        "(for model searched, 70 core-ms an atom), invariants_by_element (for model ridge); none.",
     ),
     potential: str = typer.Option("", help="Name or file; what the inputs are computed with."),
     threads: int = typer.Option(
@@ -88,7 +88,7 @@ def import_published(
     inputs: list[str] = typer.Option(
         ["response", "invariants", "invariants_by_element"],
         help="Per-atom inputs to add, for the models response and ridge; searches for model "
-        "searched, 80 core-ms an atom; none for none.",
+        "searched, 70 core-ms an atom; none for none.",
     ),
     potential: str = typer.Option(
         "Cu-Zr-2009", help="Name or file; what the inputs are computed with."
@@ -103,7 +103,7 @@ def import_published(
     Known defects are named on standard output and stored in the file: train1 is a near-duplicate
     of train0, and train6, the paper's validation graph, a strained copy of train5. With
     `--split grouped` such copies are never on both sides. The per-atom inputs take some 1 ms an
-    atom, searches 80. The data are their authors': do not redistribute the file.
+    atom, searches 70. The data are their authors': do not redistribute the file.
 
     Example: `symgnn import-published raw_data --split grouped --test train2 -o graphs.h5`
     """

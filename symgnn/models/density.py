@@ -278,7 +278,7 @@ class ResponseNetwork(DensityNetwork):
 
 
 class SearchedNetwork(ResponseNetwork):
-    """The same with what one search at each atom finds among the inputs of the linear fit.
+    """The same with what searches at each atom find among the inputs of the linear fit.
 
     See `symgnn.descriptors.searches`; invariant as far as random pushes are.
     """

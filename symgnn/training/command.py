@@ -216,7 +216,7 @@ def predict(
         None,
         min=1,
         help="searched: saddle searches at each atom; more of them take as much longer and leave "
-        "less to chance; barrier_error remains that of one [1, as in training].",
+        "less to chance; barrier_error remains that of three [3, as in training].",
     ),
     device: str = DEVICE,
     threads: int = THREADS,
@@ -229,7 +229,7 @@ def predict(
     warning says when a structure is outside of what the model was trained on: in composition or
     density, or off its minimum by the potential of the inputs or of --potential. All structures
     are read and checked before the first is predicted. Models take milliseconds of a core an atom,
-    `searched` takes 80 for each saddle search at it.
+    `searched` takes 70 for three saddle searches at it.
 
     Example: `symgnn predict glass.xyz --checkpoint Cu64Zr36 -o predicted.xyz`
     """

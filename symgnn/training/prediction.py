@@ -40,7 +40,8 @@ class Predictor:
         potential: name or file of the one that per-atom inputs are computed with; where it is not
             given it is found by the name that the members know. Models without such inputs use it
             for the forces of `outside` alone.
-        searches: saddle searches at each atom, for models with such inputs; 1 as in their training.
+        searches: saddle searches at each atom, for models with such inputs; not given, as many as
+            in their training.
 
     Raises:
         InputError: the members differ in cutoff, elements or label, or their potential is not the
@@ -180,7 +181,7 @@ class Predictor:
 
     def _work(self, name: str) -> float:
         """Time that inputs of this name take, over that of a network."""
-        return WORK[name] * self._options.get(name, {}).get("searches", 1)
+        return WORK[name] * self._options.get(name, {}).get("searches", SEARCHES) / SEARCHES
 
     def _searches(self, given: int | None) -> int | None:
         """How many at each atom, None where no member takes what they find."""
@@ -199,7 +200,7 @@ class Predictor:
         From the error that the models' mean made on the validation atoms, whose labels' own noise
         is part of it, and how much the models differ, see `metrics.ensemble_error`. Models with
         other validation atoms have the mean of their own squared errors. Those errors were made
-        with one search at each atom: with more it is somewhat too large.
+        with as many searches at each atom as in training: with more it is somewhat too large.
 
         Args:
             members: from `predict_members`.
