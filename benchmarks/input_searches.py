@@ -4,10 +4,10 @@
     python benchmarks/input_searches.py study/graphs.h5 --graph train4 --searches 3
 
 Takes the graphs of the first command. Makes searches at every atom of one glass in several ways and
-fits its labels to their columns beside the inputs of `response`, in five slabs of which each is
+fits their columns, beside the inputs of `response`, to its labels, in five slabs of which each is
 predicted by the others. Prints for each way the processor milliseconds of a search, the share that
 found a saddle, the saddles' mean barrier (eV), and Pearson's r with one search at each atom, two
-and so on; first r without any. One thread.
+and so on; first r without any. One thread; all ways advance as many searches together.
 
 A way is a radius (Å) and numbers of the protocol, such as `radius=8,push_step=0.3`; numbers that it
 does not name are those of the inputs.
@@ -94,12 +94,18 @@ def main() -> None:
         ways = {text: way_of(text) for text in options.ways}
     except argparse.ArgumentTypeError as error:
         parser.error(f"--ways: {error}")
+    if options.searches < 1:
+        parser.error(f"--searches: {options.searches}: must be at least 1")
     use_threads(1)
-    (graph,) = (one for one in read_graphs(options.graphs).graphs if one.name == options.graph)
+    graphs = {one.name: one for one in read_graphs(options.graphs).graphs}
+    if options.graph not in graphs:
+        parser.error(f"--graph: {options.graph}: not in {options.graphs}")
+    graph = graphs[options.graph]
     potential, atoms = find_potential(POTENTIAL), graph.atoms
     print(f"without searches: {correlation(graph, np.zeros((len(atoms), 0), np.float32)):.3f}\n")
     numbers = range(1, options.searches + 1)
-    print("| way | core-ms a search | found | mean barrier, eV | r with", *numbers, sep=" | ")
+    columns = ["core-ms a search", "found", "mean barrier, eV", *(f"r with {k}" for k in numbers)]
+    print("| way |", " | ".join(columns), "|")
     print("|---" * (4 + len(numbers)) + "|")
     for text, (radius, protocol) in ways.items():
         made = {"radius": radius, "protocol": protocol}

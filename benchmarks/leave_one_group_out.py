@@ -8,7 +8,7 @@ FOLDER holds train0.pickle ... train6.pickle. Each fold trains on all other grou
 validation glass (the last epoch counts), and tests on its group. What follows `--` goes to `symgnn
 train`. Per-atom inputs are computed once for all folds and models. A finished run is kept and an
 unfinished one resumed, so the command can be stopped and given again; give another folder for
-another recipe. The inputs of model `searched` take 80 core-ms an atom, over an hour for all; a
+another recipe. The inputs of model `searched` take 70 core-ms an atom, an hour for all; a
 folder whose graphs were made without them is refused.
 
 Prints a row for each left-out graph, for their mean and for all their atoms together. Of the model,
@@ -36,6 +36,7 @@ from left_out import CALIBRATION, COMPARISON, Fold, calibration, comparison, dra
 from variants import AS_THE_PAPER, train_options
 
 from symgnn import fields
+from symgnn.descriptors.registry import input_version
 from symgnn.files import open_hdf5
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.models.inputs import MODEL_INPUTS
@@ -69,9 +70,11 @@ def all_graphs(folder: Path, output: Path, models: Sequence[str] = ()) -> Path:
     wanted = dict.fromkeys(one for name in names for one in MODEL_INPUTS.get(name, ()))
     if path.exists():
         with open_hdf5(path, "graphs") as file:
-            missing = wanted.keys() - json.loads(file.attrs[fields.INPUT_VERSIONS])
+            made = json.loads(file.attrs[fields.INPUT_VERSIONS])
+        missing = [name for name in wanted if made.get(name) != input_version(name)]
         if missing:
-            sys.exit(f"{path}: no inputs {', '.join(sorted(missing))}: give another folder")
+            names = ", ".join(sorted(missing))
+            sys.exit(f"{path}: no inputs {names} of this version: give another folder")
     else:
         inputs = [word for one in wanted for word in ("--inputs", one)]
         symgnn("import-published", folder, "-o", path, *inputs)

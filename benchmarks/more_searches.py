@@ -68,6 +68,8 @@ def main() -> None:
     parser.add_argument("--graphs", nargs="+", default=["train2", "train4"])
     parser.add_argument("--threads", type=int, default=0, help="processes; 0 for all")
     options = parser.parse_args()
+    if options.searches < SEARCHES:
+        parser.error(f"--searches: {options.searches}: must be at least {SEARCHES}, as in training")
     use_threads(options.threads)
     group_of = {name: group for group in GROUPS for name in (group, *KIN.get(group, []))}
     graphs = {graph.name: graph for graph in read_graphs(options.study / "graphs.h5").graphs}
@@ -81,6 +83,8 @@ def main() -> None:
         if not runs:
             parser.error(f"{options.study}: no run of searched without {group_of[name]}")
         models[name] = [load(run) for run in runs]
+        if models[name][0].inputs["versions"]["searches"] != VERSION:
+            parser.error(f"{runs[0]}: was trained on searches of another version")
     print("| left out | searches at an atom | " + " | ".join(METRICS) + " |")
     print("|---|---|" + "---|" * len(METRICS))
     summaries = []
@@ -96,9 +100,9 @@ def main() -> None:
         others = [predicted(models[name], graph, found.of(choice)) for choice in choices]
         moved = [np.sqrt(np.mean((a - b) ** 2)) for a, b in combinations(others, 2)]
         own = [f"{metrics(graph.barrier, one)['pearson']:.3f}" for one in others]
-        moves = f"others move by {np.mean(moved):.3f} eV" if moved else ""
+        moves = f"; others move by {np.mean(moved):.3f} eV" if moved else ""
         summaries.append(
-            f"{name}: {SEARCHES} searches, others each time: r {', '.join(own)}; {moves}"
+            f"{name}: {SEARCHES} searches, others each time: r {', '.join(own)}{moves}"
         )
     print("\n" + "\n".join(summaries))
 

@@ -12,8 +12,8 @@ def load(checkpoint, device: str = "cpu", potential=None, searches=None):
         device: `cpu` or `cuda`.
         potential: file of the potential of a model's per-atom inputs, for one that does not come
             with the program.
-        searches: saddle searches at each atom, for the model `searched`: one where it is not given,
-            as in its training; more take as much longer and leave less to chance.
+        searches: saddle searches at each atom, for the model `searched`: three where it is not
+            given, as in its training; more take as much longer and leave less to chance.
 
     Returns:
         A `symgnn.training.prediction.Predictor`.

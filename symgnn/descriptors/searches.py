@@ -1,10 +1,10 @@
 """What a few saddle searches at each atom find, unconfirmed and shared among the atoms that move.
 
 A label is the mean barrier of many confirmed searches at an atom. A few searches at each atom, that
-end near the saddles of small regions, take a hundredth of that time and say little about their own
-atom; but each saddle belongs to all atoms that move in it, and the saddles that move an atom's
-neighbours say how soft its surroundings are. What is known of a saddle is therefore given to the
-atoms that move, and averaged around.
+end near the saddles of small regions, take less than a hundredth of that time and say little about
+their own atom; but each saddle belongs to all atoms that move in it, and the saddles that move an
+atom's neighbours say how soft its surroundings are. What is known of a saddle is therefore given to
+the atoms that move, and averaged around.
 
 The pushes are random and depend on the structure, so that these inputs are invariant in
 distribution alone: what two choices of them differ by is part of a prediction's error. They are
@@ -32,7 +32,8 @@ from symgnn.structures import check_searchable
 RADIUS = 6.5  # Å, of the region that is free during a search; that of labels is larger
 SEARCHES = 3  # an atom
 # Barriers have to tell atoms apart and not to be exact: longer steps and a looser end, with the
-# smaller region, take a third of the time of a label's search (docs/accuracy.md).
+# smaller region, take a third of the time that a label's search takes in its region, before it is
+# confirmed (docs/accuracy.md).
 PROTOCOL = Protocol(force_tolerance=0.2, push_step=0.5, climb_step=0.45)
 SEED = 0
 FIRST = -1_000_000  # number of an atom's first search here: below those that labels are made of
@@ -45,7 +46,9 @@ LATE = "A worker stopped while some jobs were given to the executor"  # a warnin
 MOVES = 0.2  # Å: an atom that goes this far counts half as a moving one, see `features`
 SOFT = (0.25, 1.0)  # eV, barriers below which count as soft, by exp(-barrier / SOFT)
 LEAST_LOG = 0.05  # eV, is added before a logarithm is taken
-PRIOR = 0.1  # share of the saddles of an atom, of the structure's mean, for those that hardly move
+PRIOR = (
+    0.1  # weight of the structure's mean beside an atom's own saddles, for those that hardly move
+)
 VERSION = 2  # of these numbers; a model trained on others is refused
 AVERAGED_TO = tuple((r, split) for r in (3.6, 5.0, 5.5, 7.0, 9.0) for split in (False, True))
 
@@ -126,6 +129,7 @@ def saddles_of(
     with warnings.catch_warnings():
         # Of a worker that has ended after `IDLE` just as work came: another one is started. It is
         # said in the thread that serves all of them, which would end where warnings are errors.
+        # Filters are the process's: who sets them in other threads meanwhile may undo this.
         warnings.filterwarnings("ignore", LATE)
         for part, chunk in zip(parallel(work), chunks, strict=True):
             found += part
@@ -194,7 +198,7 @@ def _search(
 def names() -> list[str]:
     """Names of an atom's own columns in `features`."""
     soft = [f"soft_{energy}" for energy in SOFT]
-    known = ["barrier", "log_barrier", *soft, "log_participation", "path"]
+    known = ["barrier", "log_barrier", *soft, "log_participation", "distance"]
     return [
         name
         for weight in ("share", "moving")
@@ -216,12 +220,14 @@ def features(
 ) -> np.ndarray:
     """Per-atom inputs of a model, (atoms, size(len(elements))) float32.
 
-    An atom's own come first, see `names`. It belongs to each saddle by a weight: its share of the
-    squared displacement d² of all atoms; and again, d² / (d² + `MOVES`²), which counts the atoms
-    that move at all. Of each weight: its sum over the saddles; then the saddles' means by it, of
-    the barrier b (eV), log b, exp(-b / energy) for each energy of `SOFT`, the logarithm of the
-    participation number (Σ d²)² / Σ d⁴, and the length (Σ d²)^½ of the path (Å). The same for the
-    atoms around follow, see `AVERAGED_TO`.
+    An atom's own come first, see `names`. It belongs to each saddle, if it moves by more than
+    `event.MOVED`, by a weight: its share of the squared displacement d² of all that do; and again,
+    d² / (d² + `MOVES`²), which counts those that move. Of each weight: its sum over the saddles;
+    then the saddles' means by it, of the barrier b (eV), log(b + `LEAST_LOG`), exp(-b / energy) for
+    each energy of `SOFT`, the logarithm of the participation number (Σ d²)² / Σ d⁴, and the
+    distance (Σ d²)^½ from the start (Å). The structure's own means count in each with a weight of
+    `PRIOR`. The same for the atoms around follow, see `AVERAGED_TO`. Where no saddle is found, all
+    are zero.
 
     Args:
         atoms: a periodic structure, at a minimum of the energy.
@@ -240,24 +246,21 @@ def features(
 def columns_of(atoms: Atoms, found: Saddles, elements: Sequence[int]) -> np.ndarray:
     """The same from saddles that are known."""
     total = np.bincount(found.saddle, found.square, len(found.barrier))
-    values = np.stack(_known_of(found, total), axis=1)[found.saddle]
+    known = _known_of(found, total)
     weights = found.square / total[found.saddle], found.square / (found.square + MOVES**2)
-    sums = np.stack(
-        [
-            np.bincount(found.atom, weight * value, len(atoms))
-            for weight in weights
-            for value in (np.ones(len(weight)), *values.T)
-        ],
-        axis=1,
-    )
-    sums = sums / found.searches
-    around = averages(atoms, sums.astype(np.float32), elements, AVERAGED_TO)
-    parts = np.concatenate([sums, around], axis=1).reshape(len(atoms), -1, 1 + values.shape[1])
-    of_weight = sums.sum(0).reshape(len(weights), -1)
-    whole = of_weight[:, 1:] / np.maximum(of_weight[:, :1], PRIOR)
-    whole = np.tile(whole, (parts.shape[1] // len(weights), 1))
-    parts[..., 1:] = (parts[..., 1:] + PRIOR * whole) / (parts[..., :1] + PRIOR)
-    return parts.reshape(len(atoms), -1).astype(np.float32)
+    sums = np.empty((len(atoms), len(weights), 1 + len(known)))
+    for k, weight in enumerate(weights):
+        sums[:, k, 0] = np.bincount(found.atom, weight, len(atoms))
+        for i, value in enumerate(known, 1):
+            sums[:, k, i] = np.bincount(found.atom, weight * value[found.saddle], len(atoms))
+    sums /= found.searches
+    whole = sums[..., 1:].sum(0) / np.maximum(sums[..., :1].sum(0), PRIOR)
+    own = sums.reshape(len(atoms), -1).astype(np.float32)
+    columns = np.concatenate([own, averages(atoms, own, elements, AVERAGED_TO)], axis=1)
+    parts = columns.reshape(len(atoms), -1, *whole.shape[:1], 1 + len(known))  # a view
+    parts[..., 1:] += (PRIOR * whole).astype(np.float32)
+    parts[..., 1:] /= parts[..., :1] + np.float32(PRIOR)
+    return columns
 
 
 def _known_of(found: Saddles, total: np.ndarray) -> list[np.ndarray]:

@@ -216,7 +216,7 @@ def predict(
         None,
         min=1,
         help="searched: saddle searches at each atom; more of them take as much longer and leave "
-        "less to chance; barrier_error remains that of three [3, as in training].",
+        "less to chance, fewer more; barrier_error remains that of three [3, as in training].",
     ),
     device: str = DEVICE,
     threads: int = THREADS,

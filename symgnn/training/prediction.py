@@ -200,7 +200,8 @@ class Predictor:
         From the error that the models' mean made on the validation atoms, whose labels' own noise
         is part of it, and how much the models differ, see `metrics.ensemble_error`. Models with
         other validation atoms have the mean of their own squared errors. Those errors were made
-        with as many searches at each atom as in training: with more it is somewhat too large.
+        with as many searches at each atom as in training: with more it is somewhat too large, with
+        fewer too small.
 
         Args:
             members: from `predict_members`.

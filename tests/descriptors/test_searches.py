@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 import symgnn
 from symgnn.barriers.eam_engine import RegionEngine
-from symgnn.barriers.event import region_number
+from symgnn.barriers.event import MOVED, region_number
 from symgnn.barriers.protocol import Status
 from symgnn.barriers.searches import Searches
 from symgnn.cli import app
@@ -72,6 +72,13 @@ def test_saddles_are_those_of_searches_without_checks(found, relaxed, cuzr):  # 
         way = np.linalg.norm(event.saddle_displacement, axis=1)
         np.testing.assert_allclose(found.square[moves], way**2, rtol=1e-12)
         assert way.max() == pytest.approx(event.displacement_max)
+
+
+@pytest.mark.parametrize(
+    "other", [{"radius": 5.0}, {"protocol": replace(PROTOCOL, force_tolerance=0.05)}]
+)
+def test_searches_can_be_made_otherwise(found, relaxed, cuzr, other):  # noqa: F811
+    assert saddles_of(relaxed, cuzr, searches=1, **other).barrier[0] != found.barrier[0]
 
 
 def test_inputs_are_of_three_searches(relaxed, cuzr):  # noqa: F811
@@ -130,14 +137,21 @@ def test_neither_processes_nor_chunks_change_a_bit(found, relaxed, cuzr, chunk, 
 def test_a_worker_that_ends_as_work_comes_is_no_error(relaxed, cuzr):  # noqa: F811
     """Joblib warns of it in the thread that serves the workers; an error there ends all service."""
     assert searches.LATE in "".join(re.split(r'"\s+"', inspect.getsource(process_executor)))
-    told = []
+    told, said = [], []
+
+    def late():
+        warnings.warn(f"{searches.LATE}. It was too late.", stacklevel=1)
+        said.append(True)  # no error before
 
     def done(atoms):
         told.append(atoms)
-        warnings.warn(f"{searches.LATE}. It was too late.", stacklevel=1)
+        thread = threading.Thread(target=late)
+        thread.start()
+        thread.join()
 
     saddles_of(relaxed[:20], cuzr, searches=1, done=done)
     assert sum(told) == 20
+    assert len(said) == len(told)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="workers end with their parent on Linux")
@@ -349,10 +363,10 @@ def test_a_change_of_the_protocol_makes_other_inputs():
     protocol = repr(sorted(asdict(PROTOCOL).items()))
     numbers = ("SEARCHES", "RADIUS", "SEED", "FIRST", "MOVES", "SOFT", "LEAST_LOG", "PRIOR")
     values = [getattr(searches, name) for name in (*numbers, "AVERAGED_TO")]
-    settings = f"{protocol} {values}"
+    settings = f"{protocol} {values} {MOVED} {searches.names()}"
     assert (searches.VERSION, hashlib.sha256(settings.encode()).hexdigest()[:16]) == (
         2,
-        "306ad590e88ab6f6",
+        "5605b3ef6849ebfe",
     )
 
 
@@ -383,6 +397,11 @@ def test_a_structure_without_saddles_has_columns_all_the_same():
     atoms = bulk("Cu", cubic=True).repeat(3)
     none = np.zeros(0, dtype=int)
     columns = columns_of(atoms, Saddles(1, np.zeros(0), none, none, none, np.zeros(0)), [29])
+    np.testing.assert_array_equal(columns, 0.0)
+    # and a saddle in which nobody moves counts for nobody
+    columns = columns_of(
+        atoms, Saddles(1, np.ones(1), np.zeros(1, dtype=int), none, none, np.zeros(0)), [29]
+    )
     np.testing.assert_array_equal(columns, 0.0)
 
 
