@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from symgnn import fields
+from symgnn.descriptors.registry import input_version
 from symgnn.errors import InputError
 from symgnn.files import atomic_path
 from symgnn.graphs.dataset import Dataset
@@ -130,8 +131,8 @@ def load(path: Path | str) -> Trained:
     """Load a trained model; no code in the file is run.
 
     Raises:
-        InputError: no such file, not a checkpoint of ours, of another version, or with weights
-            that do not fit its model.
+        InputError: no such file, not a checkpoint of ours, of another version or trained on another
+            version of its inputs, or with weights that do not fit its model.
     """
     content = load_tensors(path)
     if content.get("format") != FORMAT:
@@ -145,6 +146,8 @@ def load(path: Path | str) -> Trained:
         options, data = json.loads(content["options"]), json.loads(content["data"])
         for key in ("hash", "label", "splits", "density", "composition"):
             data[key]
+        inputs = json.loads(content["inputs"])
+        _check_versions(inputs)  # of another one their number may differ, and weights not fit
         elements: Sequence[int] = content["elements"]
         model = build_model(content["model"], elements=elements, **options)
         model.load_state_dict(content["weights"])
@@ -160,7 +163,7 @@ def load(path: Path | str) -> Trained:
             data=data,
             versions=json.loads(content["versions"]),
             epoch=content["epoch"],
-            inputs=json.loads(content["inputs"]),
+            inputs=inputs,
             errors=content["errors"].numpy(),
         )
     except InputError as error:
@@ -171,6 +174,21 @@ def load(path: Path | str) -> Trained:
         raise InputError(
             f"{path}: its weights are not those of its model ({_first_line(error)})"
         ) from None
+
+
+def _check_versions(inputs: Mapping) -> None:
+    """That this program computes a model's per-atom inputs as those that it was trained on.
+
+    Raises:
+        InputError: it computes another version of them.
+    """
+    for name in inputs.get("names", ()):
+        known, ours = inputs["versions"][name], input_version(name)
+        if known != ours:
+            raise InputError(
+                f"inputs {name!r}: the model knows version {known} of them, this program computes "
+                f"version {ours}; train it again"
+            )
 
 
 def load_tensors(path: Path | str) -> dict:

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from symgnn.descriptors.potential import LARGEST_FORCE, largest_force
-from symgnn.descriptors.registry import WORK, describe, input_size, input_version
+from symgnn.descriptors.registry import WORK, describe, input_size
 from symgnn.descriptors.searches import SEARCHES
 from symgnn.errors import InputError
 from symgnn.graphs.graph import edges
@@ -268,8 +268,7 @@ def _known_potential(member: Trained, given: Potential | None) -> Potential:
     """The potential that a model's inputs are computed with.
 
     Raises:
-        InputError: it is not here, or it is another one, or this program computes the inputs in
-            another way.
+        InputError: it is not here, or it is another one.
     """
     name = str(member.inputs["potential"])
     if given is None:
@@ -284,12 +283,6 @@ def _known_potential(member: Trained, given: Potential | None) -> Potential:
             f"checkpoint: potential {name}: the model knows sha256 "
             f"{member.inputs['potential_sha256'][:12]}..., {given.path} has {given.sha256[:12]}..."
         )
-    for one, version in member.inputs["versions"].items():
-        if one in member.inputs["names"] and version != input_version(one):
-            raise InputError(
-                f"checkpoint: inputs {one!r}: the model knows version {version} of them, this "
-                f"program computes version {input_version(one)}; train it again"
-            )
     return given
 
 

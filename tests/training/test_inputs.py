@@ -374,6 +374,7 @@ def test_inputs_of_another_version_are_refused(finished, tmp_path):
     content = load_tensors(finished / "ridge" / "checkpoint.pt")
     versions = {"versions": {"invariants_by_element": 0}}
     content["inputs"] = json.dumps(json.loads(content["inputs"]) | versions)
+    content["weights"] = {}  # of as many inputs as there were then: not what is said
     torch.save(content, tmp_path / "checkpoint.pt")
     with pytest.raises(
         InputError, match="knows version 0 of them, this program computes version 1"
