@@ -86,6 +86,19 @@ class Saddles:
             square=self.square[moves],
         )
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Saddles]") -> "Saddles":
+        """Those of several parts of one structure's atoms, of as many searches at each."""
+        first = np.cumsum([0, *(len(part.barrier) for part in parts)])
+        return cls(
+            searches=parts[0].searches,
+            saddle=np.concatenate([part.saddle + k for part, k in zip(parts, first, strict=False)]),
+            **{
+                name: np.concatenate([getattr(part, name) for part in parts])
+                for name in ("barrier", "search", "atom", "square")
+            },
+        )
+
 
 def saddles_of(
     atoms: Atoms,
@@ -122,7 +135,7 @@ def saddles_of(
     chunks = np.array_split(np.arange(len(atoms)), number)
     processes = min(processes, number)
     parent = os.getpid() if processes > 1 else None
-    found: list[tuple[float, int, np.ndarray, np.ndarray]] = []
+    found: list[Saddles] = []
     how = radius, protocol, parent
     work = (delayed(_search)(bare, potential, chunk, searches, *how) for chunk in chunks)
     parallel = Parallel(processes, return_as="generator", idle_worker_timeout=IDLE)
@@ -132,19 +145,9 @@ def saddles_of(
         # Filters are the process's: who sets them in other threads meanwhile may undo this.
         warnings.filterwarnings("ignore", LATE)
         for part, chunk in zip(parallel(work), chunks, strict=True):
-            found += part
+            found.append(part)
             done(len(chunk))
-    counts = [len(moved) for *_, moved, _ in found]
-    nothing = (0.0, 0, np.zeros(0, dtype=int), np.zeros(0))
-    barrier, search, atom, square = zip(*found, nothing, strict=True)
-    return Saddles(
-        searches=searches,
-        barrier=np.array(barrier[:-1]),
-        search=np.array(search[:-1], dtype=int),
-        saddle=np.repeat(np.arange(len(found)), counts),
-        atom=np.concatenate(atom),
-        square=np.concatenate(square),
-    )
+    return Saddles.joined(found)
 
 
 def _search(
@@ -155,8 +158,8 @@ def _search(
     radius: float,
     protocol: Protocol,
     parent: int | None,
-) -> list[tuple[float, int, np.ndarray, np.ndarray]]:
-    """Barrier, number, moving atoms and squares of their ways, in the order of the tasks.
+) -> Saddles:
+    """Those of some atoms, in the order of the atoms and their searches.
 
     Args:
         atoms: the structure.
@@ -183,16 +186,18 @@ def _search(
         events = {(event.atom, event.search): event for event in runner.run(tasks)}
     finally:
         torch.set_num_threads(threads)
-    return [
-        (
-            event.barrier,
-            FIRST - event.search,
-            event.moved_atoms,
-            (event.saddle_displacement**2).sum(1),
-        )
-        for event in (events[task] for task in tasks)
-        if event.status == Status.CONVERGED and event.barrier > 0.0
-    ]
+    found = [events[task] for task in tasks]
+    found = [event for event in found if event.status == Status.CONVERGED and event.barrier > 0.0]
+    moved = [np.zeros(0, dtype=int), *(event.moved_atoms for event in found)]
+    way = np.concatenate([np.zeros((0, 3)), *(event.saddle_displacement for event in found)])
+    return Saddles(
+        searches=searches,
+        barrier=np.array([event.barrier for event in found]),
+        search=np.array([FIRST - event.search for event in found], dtype=int),
+        saddle=np.repeat(np.arange(len(found)), [len(atoms) for atoms in moved[1:]]),
+        atom=np.concatenate(moved),
+        square=(way**2).sum(1),
+    )
 
 
 def names() -> list[str]:
