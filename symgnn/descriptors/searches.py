@@ -262,7 +262,7 @@ def columns_of(atoms: Atoms, found: Saddles, elements: Sequence[int]) -> np.ndar
     whole = sums[..., 1:].sum(0) / np.maximum(sums[..., :1].sum(0), PRIOR)
     own = sums.reshape(len(atoms), -1).astype(np.float32)
     columns = np.concatenate([own, averages(atoms, own, elements, AVERAGED_TO)], axis=1)
-    parts = columns.reshape(len(atoms), -1, *whole.shape[:1], 1 + len(known))  # a view
+    parts = columns.reshape(len(atoms), -1, len(weights), 1 + len(known))  # a view
     parts[..., 1:] += (PRIOR * whole).astype(np.float32)
     parts[..., 1:] /= parts[..., :1] + np.float32(PRIOR)
     return columns
