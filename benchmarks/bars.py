@@ -7,6 +7,22 @@ import numpy as np
 
 COLORS = {"ours": "#2f5d8a", "other": "#8794a1"}
 OURS = ("density", "response", "searched")
+RECIPE = ("epochs", "learning_rate", "compile")  # options that are not of a model itself
+
+
+def bar_names(models: Sequence[str]) -> list[str]:
+    """Models with their options (`variants.train_options`), less those of the recipe.
+
+    They stay where two rows would have one name.
+    """
+    short = []
+    for variant in models:
+        model, _, rest = variant.partition(":")
+        kept = [one for one in rest.split(",") if one and one.partition("=")[0] not in RECIPE]
+        short.append(f"{model}:{','.join(kept)}" if kept else model)
+    return [
+        name if short.count(name) == 1 else model for name, model in zip(short, models, strict=True)
+    ]
 
 
 def draw_table(
@@ -31,7 +47,8 @@ def draw_table(
     from matplotlib import pyplot
 
     order = np.argsort(mean)
-    names, r = [models[k] for k in order], np.asarray(mean)[order]
+    bars = bar_names(models)
+    names, r = [bars[k] for k in order], np.asarray(mean)[order]
     error = np.nan_to_num(np.asarray(spread, dtype=float)[order])
     figure, axes = pyplot.subplots(figsize=(7, 0.6 + 0.3 * len(names)), layout="constrained")
     colors = [COLORS["ours" if name.split(":")[0] in OURS else "other"] for name in names]
