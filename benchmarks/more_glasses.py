@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("published", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--models", nargs="+", default=["response"])
+    parser.add_argument("--glasses", type=int, nargs="+", help="how many teach [1, 2, ... all]")
     arguments, rest = sys.argv[1:], []
     if "--" in arguments:
         rest = arguments[arguments.index("--") + 1 :]
@@ -52,7 +53,7 @@ def main() -> None:
     training, others = dataset.of_split("train"), dataset.of_split("validation")
     print("| glasses | labels | model | r | softest 5 %, AUC | r of all atoms together |")
     print("|---|---|---|---|---|---|")
-    for count in range(1, len(training) + 1):
+    for count in options.glasses or range(1, len(training) + 1):
         labels = sum(np.isfinite(graph.barrier).sum() for graph in training[:count])
         for model in options.models:
             run = options.output / model / "-".join(graph.name for graph in training[:count])

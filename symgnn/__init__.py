@@ -8,7 +8,8 @@ def load(checkpoint, device: str = "cpu", potential=None, searches=None):
 
     Args:
         checkpoint: path of the checkpoint.pt of a training run, several paths for an ensemble, or
-            the name of a model that comes with the program: `Cu64Zr36`.
+            the name of a model that comes with the program: `Cu64Zr36`, or `Cu64Zr36-searched`,
+            more accurate and slower.
         device: `cpu` or `cuda`.
         potential: file of the potential of a model's per-atom inputs, for one that does not come
             with the program.

@@ -117,10 +117,11 @@ def train(
 ) -> None:
     """Train a model on the training glasses and choose its best epoch on the validation glasses.
 
-    Those help to choose the penalty of linear fits, too (response, searched, ridge). Labels are
-    standardised on the training glasses. Unlabelled atoms pass messages and are not in the loss.
-    The folder gets checkpoint.pt (the model), history.csv (a row an evaluation: an epoch, or
-    --evaluation-interval of them), metrics.json, and predictions.h5 (all glasses); those of an
+    Those help to choose the penalty of linear fits, too (response, searched, ridge); where no epoch
+    is better than the fit of response or searched alone, beyond chance, that is kept as epoch 0.
+    Labels are standardised on the training glasses. Unlabelled atoms pass messages and are not in
+    the loss. The folder gets checkpoint.pt (the model), history.csv (a row an evaluation: an epoch,
+    or --evaluation-interval of them), metrics.json, and predictions.h5 (all glasses); those of an
     earlier training are removed when one begins. A run that was stopped goes on from its resume.pt
     when the same command is given again, and ends with the same weights.
 
@@ -199,7 +200,7 @@ def predict(
     checkpoint: list[Path] = typer.Option(
         ...,
         help="checkpoint.pt of a training run, several for an ensemble, or a model that comes with "
-        "the program: Cu64Zr36.",
+        "the program: Cu64Zr36, or Cu64Zr36-searched, more accurate and slower.",
     ),
     output: Path = typer.Option(
         ..., "--output", "-o", help="Extended XYZ to write; a folder for several structures."

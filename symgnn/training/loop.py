@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -17,11 +17,14 @@ from symgnn.models.reach import reach
 from symgnn.pieces import divide
 from symgnn.training.batches import Batch, Scaling, as_batch, join
 from symgnn.training.compiling import compiled
-from symgnn.training.metrics import metrics_of_glasses
+from symgnn.training.metrics import errors_of, metrics_of_glasses
 from symgnn.training.pieces import piece_of, predict_all
 from symgnn.training.recipe import Recipe, average_weights, build_optimizer, learning_rate
 
 REFRESHING_GLASSES = 4  # at most: a glass has some 250,000 edges, which give their means well
+# by which an epoch's squared error must be below that of the solved part alone: of a few hundred
+# labels the best of thirty epochs is often one by chance
+STANDARD_ERRORS = 2.0
 
 
 @dataclass
@@ -35,10 +38,12 @@ class State:
         optimizer: with its moments.
         epoch: epochs done.
         step: optimiser steps done.
-        best_epoch: 0 before the first evaluation.
+        best_epoch: 0 before the first evaluation, and of a solved part that no epoch improved.
         best_score: Pearson's correlation of that epoch over the validation atoms, pooled; minus
             infinity where it is none, as of predictions that are all equal.
         history: one row an evaluation.
+        solved_errors: (atoms,), of a model that `prepare` solved for in part: squared errors of
+            that part alone on the labelled validation atoms, eV²; else None.
     """
 
     model: nn.Module
@@ -50,6 +55,7 @@ class State:
     best_epoch: int = 0
     best_score: float = -math.inf
     history: list[dict[str, float]] = field(default_factory=list)
+    solved_errors: torch.Tensor | None = None
 
 
 def start(model: nn.Module, recipe: Recipe) -> State:
@@ -76,9 +82,12 @@ def train(
     epoch; one without trainable parameters is evaluated once, as the last epoch. The loss is the
     weighted squared error of the standardised labels; unlabelled atoms take part in the messages
     and not in the loss. The best epoch has the largest Pearson correlation over the validation
-    glasses; without validation glasses it is the last one. Before an evaluation on validation
-    glasses, and at the end, batch norms get the statistics of the weights that are evaluated, over
-    `REFRESHING_GLASSES` training glasses: that many forward passes.
+    glasses; without validation glasses it is the last one. Where `prepare` has solved for a part of
+    the model, epochs count whose squared error there is less than that part's alone by more than
+    `STANDARD_ERRORS` of the difference; without such epochs it is kept as it is, as epoch 0. Before
+    an evaluation on validation glasses, and at the end, batch norms get the statistics of the
+    weights that are evaluated, over `REFRESHING_GLASSES` training glasses: that many forward
+    passes.
 
     Args:
         state: from `start` or a resumed one.
@@ -97,7 +106,8 @@ def train(
         return as_batch(graph, scaling, label_noise=recipe.label_noise, inputs=inputs).to(device)
 
     batches = [batch_of(graph) for graph in training]
-    if state.epoch == 0 and hasattr(state.model, "prepare"):
+    prepared = state.epoch == 0 and hasattr(state.model, "prepare")
+    if prepared:
         state.model.prepare(batches, [batch_of(graph) for graph in validation])
         state.average.load_state_dict(state.model.state_dict())
     if not any(parameter.requires_grad for parameter in state.model.parameters()):
@@ -107,6 +117,10 @@ def train(
             _evaluate(state, row | {"learning_rate": 0.0}, validation, scaling, device, inputs)
             after_epoch(state)
         return
+    if prepared:
+        state.best = copy.deepcopy(state.average.state_dict())
+        solved = predict_graphs(state.average, validation, scaling, device, inputs)
+        state.solved_errors = _squared_errors(validation, solved)
     parts = _parts(state.model, batches, training, recipe)
     size = recipe.batch_size or len(parts)
     steps = recipe.epochs * math.ceil(len(parts) / size)
@@ -209,9 +223,32 @@ def _evaluate(
     state.history.append(row)
     score = row["validation_pearson"]
     score = -math.inf if math.isnan(score) else score
+    if state.solved_errors is not None and not _improves(state, validation, predicted):
+        return
     if score > state.best_score or state.best_epoch == 0 or not validation:
         state.best_score, state.best_epoch = score, state.epoch
         state.best = copy.deepcopy(state.average.state_dict())
+
+
+def _squared_errors(
+    graphs: Sequence[Graph], predicted: Mapping[str, np.ndarray]
+) -> torch.Tensor | None:
+    """Of the labelled atoms but for the mean error of their glass, (atoms,), eV².
+
+    A glass's own level is left out as by the correlation, which chooses among epochs. None where
+    not even two atoms are left.
+    """
+    errors = [errors_of({graph.name: graph.barrier}, predicted) for graph in graphs]
+    squares = [(one - one.mean()) ** 2 for one in errors if len(one) > 1]
+    return torch.from_numpy(np.concatenate(squares)) if squares else None
+
+
+def _improves(
+    state: State, validation: Sequence[Graph], predicted: Mapping[str, np.ndarray]
+) -> bool:
+    """Whether an epoch has less squared error than the solved part, beyond what chance does."""
+    gain = state.solved_errors - _squared_errors(validation, predicted)
+    return bool(gain.mean() > STANDARD_ERRORS * gain.std() / math.sqrt(len(gain)))
 
 
 def _out_of_patience(state: State, recipe: Recipe) -> bool:

@@ -89,6 +89,7 @@ def _save(output: Path, state: State, signature: str) -> None:
         "best_epoch": state.best_epoch,
         "best_score": state.best_score,
         "history": state.history,
+        "solved_errors": state.solved_errors,
         "random": torch.get_rng_state(),
         "random_cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
     }
@@ -109,7 +110,8 @@ def resume(output: Path, state: State, signature: str) -> None:
     state.model.load_state_dict(content["model"])
     state.average.load_state_dict(content["average"])
     state.optimizer.load_state_dict(content["optimizer"])
-    for name in ("best", "epoch", "step", "best_epoch", "best_score", "history"):
+    kept = ("best", "epoch", "step", "best_epoch", "best_score", "history", "solved_errors")
+    for name in kept:
         setattr(state, name, content[name])
     torch.set_rng_state(content["random"])
     device = next(state.model.parameters()).device

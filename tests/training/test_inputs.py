@@ -113,6 +113,37 @@ def test_the_network_of_response_learns_what_a_line_cannot(graphs, tmp_path):
     assert pearson(computed, predicted) > 0.5  # 0.60; 108 atoms
 
 
+def of_noise(graphs, path):
+    """The same glasses, the labels nothing but noise."""
+    dataset, random = read_graphs(graphs), np.random.default_rng(4)
+    for graph in dataset.graphs:
+        graph.barrier = random.normal(1.0, 0.5, size=108)
+    attributes = {k: v for k, v in dataset.attributes.items() if not k.startswith("format")}
+    write_graphs(path, dataset.graphs, cutoff=4.0, **attributes)
+    return read_graphs(path)
+
+
+def test_the_fit_is_kept_where_no_epoch_is_surely_better(graphs, tmp_path):
+    """The epoch with the best correlation over some labels is one by chance; stopped on the way."""
+    dataset = of_noise(graphs, tmp_path / "graphs.h5")
+    words = ("--epochs", 20, "--learning-rate", 0.003, "--width", 16, "--threads", 1)
+    words = ("train", tmp_path / "graphs.h5", "--model", "response", "-o", tmp_path / "run", *words)
+    with pytest.raises(TimeBudgetReached):
+        run(*words, "--time-budget", 0)
+    run(*words)
+    trained, found = load(tmp_path / "run" / "checkpoint.pt"), read_run(tmp_path / "run")
+    assert trained.epoch == 0
+    for split in ("validation", "test"):
+        (graph,) = dataset.of_split(split)
+        inputs = np.hstack([graph.inputs[name] for name in MODEL_INPUTS["response"]])
+        alone = trained.scaling.barrier(trained.model.linear(torch.from_numpy(inputs)).numpy())
+        np.testing.assert_allclose(found.predicted[split][graph.name], alone, atol=1e-6)
+        if split == "validation":
+            history = np.genfromtxt(tmp_path / "run" / "history.csv", delimiter=",", names=True)
+            best = history["validation_pearson"].max()
+            assert best > pearson(graph.barrier, alone)  # it would have been kept
+
+
 @pytest.mark.parametrize("model", ["response", "ridge"])
 def test_prediction_computes_the_same_inputs(finished, model, tmp_path):
     found = read_run(finished / model)
