@@ -51,9 +51,12 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     dataset, published = read_graphs(options.graphs), read_graphs(options.published).graphs
     training, others = dataset.of_split("train"), dataset.of_split("validation")
+    counts = options.glasses or range(1, len(training) + 1)
+    if not all(1 <= count <= len(training) for count in counts):
+        parser.error(f"--glasses: from 1 to {len(training)}, the training glasses")
     print("| glasses | labels | model | r | softest 5 %, AUC | r of all atoms together |")
     print("|---|---|---|---|---|---|")
-    for count in options.glasses or range(1, len(training) + 1):
+    for count in counts:
         labels = sum(np.isfinite(graph.barrier).sum() for graph in training[:count])
         for model in options.models:
             run = options.output / model / "-".join(graph.name for graph in training[:count])

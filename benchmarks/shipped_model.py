@@ -1,18 +1,20 @@
 """A trained model on the published structures, none of whose labels it has seen.
 
-    python benchmarks/leave_one_group_out.py FOLDER -o study --models searched
-    python benchmarks/shipped_model.py study/graphs.h5
-    python benchmarks/shipped_model.py study/graphs.h5 --checkpoint Cu64Zr36-searched
-    python benchmarks/shipped_model.py study/graphs.h5 --checkpoint a/checkpoint.pt b/checkpoint.pt
+    python benchmarks/leave_one_group_out.py FOLDER -o searched --models searched
+    python benchmarks/shipped_model.py searched/graphs.h5
+    python benchmarks/shipped_model.py searched/graphs.h5 --checkpoint Cu64Zr36-searched
+    python benchmarks/shipped_model.py searched/graphs.h5 --checkpoint a/checkpoint.pt
 
 Takes the graphs of the first command, whose per-atom inputs are those that `symgnn predict` would
-compute. Prints for each graph Pearson's r, Spearman's rank r, the mean absolute error (eV), the
-area under the curve for the softest 5 %, the mean of the predictions over the labels' mean, and the
-shares of the labels within one and two stated errors; then their means, and r of all atoms
-together. The model is by default the faster one that comes with the program.
+compute (of another cutoff or potential they are refused). Prints for each graph Pearson's r,
+Spearman's rank r, the mean absolute error (eV), the area under the curve for the softest 5 %, the
+mean of the predictions over the labels' mean, and the shares of the labels within one and two
+stated errors; then their means, and r of all atoms together. The model is by default the faster
+one that comes with the program.
 """
 
 import argparse
+import sys
 import warnings
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import numpy as np
 from leave_one_group_out import print_rows
 
 import symgnn
+from symgnn import fields
 from symgnn.graphs.dataset import read_graphs
 from symgnn.graphs.graph import Graph
 from symgnn.training.loop import predict_graphs
@@ -58,7 +61,13 @@ def main() -> None:
     parser.add_argument("--checkpoint", nargs="+", default=["Cu64Zr36"])
     options = parser.parse_args()
     predictor = symgnn.load(options.checkpoint)
-    graphs = read_graphs(options.graphs).graphs
+    dataset = read_graphs(options.graphs)
+    for one in predictor.members:
+        known = (one.cutoff, one.inputs.get("potential_sha256"))
+        sha256 = str(dataset.attributes[fields.POTENTIAL_SHA256]) if one.inputs else None
+        if known != (dataset.cutoff, sha256):
+            sys.exit(f"{options.graphs}: cutoff or potential are not those of the model")
+    graphs = dataset.graphs
     found = [members_of(predictor, graph) for graph in graphs]
     pairs = list(zip(graphs, found, strict=True))
     rows = [(graph.name, figures(predictor, graph, members)) for graph, members in pairs]

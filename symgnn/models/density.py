@@ -220,7 +220,8 @@ class ResponseNetwork(DensityNetwork):
     The inputs say how an atom's surroundings answer to pushes (`symgnn.descriptors.response`) and
     how they look (`symgnn.descriptors.invariants`). With labels as noisy as means of twenty
     searches a linear fit to them is hard to beat; it is solved for before the first epoch. The
-    network sees the atom's own answers and the geometry, begins as zero and learns the rest.
+    network sees the atom's own answers and the geometry, begins as zero and learns the rest; a
+    training may end with the fit alone, see `symgnn.training.loop.train`.
     Exactly invariant, as its inputs are.
 
     Args:

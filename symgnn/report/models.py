@@ -56,6 +56,8 @@ def section(trainings: Sequence[Training], table: Sequence[dict[str, str]]) -> S
             "of each run is the best on the validation glasses; the test glasses were not looked "
             "at before."
         )
+        if any(one.run.epoch == 0 for one in trainings):
+            opening += " Epoch 0 is a linear fit alone, than which no epoch was clearly better."
         opening += _constant_sentence(trainings[0].run)
         blocks = [opening, *blocks, _prediction_figure(trainings)]
         blocks += [_training_figure(trainings), _run_table(trainings)]

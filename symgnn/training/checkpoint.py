@@ -40,7 +40,8 @@ class Trained:
         config: keyword arguments of the training.
         data: hash, label and splits of the training data, and a hash of its validation glasses.
         versions: of the packages that trained it.
-        epoch: the one whose weights these are, chosen on the validation glasses.
+        epoch: the one whose weights these are, chosen on the validation glasses; 0 of a solved
+            part alone, see `symgnn.training.loop.train`.
         inputs: per-atom inputs: their names, the potential they are computed with and its
             checksum, and the order of the elements; empty for a model of the graph alone.
         errors: (atoms,) float32, computed minus predicted barriers of the labelled validation

@@ -118,7 +118,7 @@ def train(
     """Train a model on the training glasses and choose its best epoch on the validation glasses.
 
     Those help to choose the penalty of linear fits, too (response, searched, ridge); where no epoch
-    is better than the fit of response or searched alone, beyond chance, that is kept as epoch 0.
+    is clearly better than the fit of response or searched alone, that is kept, as epoch 0.
     Labels are standardised on the training glasses. Unlabelled atoms pass messages and are not in
     the loss. The folder gets checkpoint.pt (the model), history.csv (a row an evaluation: an epoch,
     or --evaluation-interval of them), metrics.json, and predictions.h5 (all glasses); those of an

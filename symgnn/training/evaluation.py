@@ -22,7 +22,7 @@ class Run:
     Attributes:
         model: label of the model: its name and the options that were given.
         seed: of the run.
-        epoch: chosen on the validation glasses.
+        epoch: chosen on the validation glasses; 0: the linear fit alone.
         computed: by split and glass, (atoms,), eV, NaN where unlabelled.
         predicted: by split and glass, (atoms,), eV.
         recipe: of the training.

@@ -17,12 +17,12 @@ from symgnn.models.reach import reach
 from symgnn.pieces import divide
 from symgnn.training.batches import Batch, Scaling, as_batch, join
 from symgnn.training.compiling import compiled
-from symgnn.training.metrics import errors_of, metrics_of_glasses
+from symgnn.training.metrics import metrics_of_glasses
 from symgnn.training.pieces import piece_of, predict_all
 from symgnn.training.recipe import Recipe, average_weights, build_optimizer, learning_rate
 
 REFRESHING_GLASSES = 4  # at most: a glass has some 250,000 edges, which give their means well
-# by which an epoch's squared error must be below that of the solved part alone: of a few hundred
+# by which an epoch's squared error must be below that of the solved part alone: on a few hundred
 # labels the best of thirty epochs is often one by chance
 STANDARD_ERRORS = 2.0
 
@@ -42,8 +42,8 @@ class State:
         best_score: Pearson's correlation of that epoch over the validation atoms, pooled; minus
             infinity where it is none, as of predictions that are all equal.
         history: one row an evaluation.
-        solved_errors: (atoms,), of a model that `prepare` solved for in part: squared errors of
-            that part alone on the labelled validation atoms, eV²; else None.
+        solved_errors: of a model that `prepare` solved for in part: squared errors of that part
+            alone, see `_squared_errors`; None of other models and without validation glasses.
     """
 
     model: nn.Module
@@ -83,11 +83,10 @@ def train(
     weighted squared error of the standardised labels; unlabelled atoms take part in the messages
     and not in the loss. The best epoch has the largest Pearson correlation over the validation
     glasses; without validation glasses it is the last one. Where `prepare` has solved for a part of
-    the model, epochs count whose squared error there is less than that part's alone by more than
-    `STANDARD_ERRORS` of the difference; without such epochs it is kept as it is, as epoch 0. Before
-    an evaluation on validation glasses, and at the end, batch norms get the statistics of the
-    weights that are evaluated, over `REFRESHING_GLASSES` training glasses: that many forward
-    passes.
+    the model, that part alone is epoch 0, and others count only if they have less squared error
+    (but for the mean error) by more than `STANDARD_ERRORS` of the difference. Before an evaluation
+    on validation glasses, and at the end, batch norms get the statistics of the weights that are
+    evaluated, over `REFRESHING_GLASSES` training glasses: that many forward passes.
 
     Args:
         state: from `start` or a resumed one.
@@ -119,8 +118,10 @@ def train(
         return
     if prepared:
         state.best = copy.deepcopy(state.average.state_dict())
-        solved = predict_graphs(state.average, validation, scaling, device, inputs)
-        state.solved_errors = _squared_errors(validation, solved)
+        if validation:
+            solved = predict_graphs(state.average, validation, scaling, device, inputs)
+            state.solved_errors = _squared_errors(validation, solved)
+            state.best_score = _score(_pooled_metrics(validation, solved)["pearson"])
     parts = _parts(state.model, batches, training, recipe)
     size = recipe.batch_size or len(parts)
     steps = recipe.epochs * math.ceil(len(parts) / size)
@@ -217,45 +218,60 @@ def _evaluate(
 ) -> None:
     """Add a row to the history; keep the weights when they are the best so far."""
     predicted = predict_graphs(state.average, validation, scaling, device, inputs)
-    found = metrics_of_glasses({graph.name: graph.barrier for graph in validation}, predicted)
-    for name, value in found["pooled"].items():
+    for name, value in _pooled_metrics(validation, predicted).items():
         row[f"validation_{name}"] = value
     state.history.append(row)
-    score = row["validation_pearson"]
-    score = -math.inf if math.isnan(score) else score
-    if state.solved_errors is not None and not _improves(state, validation, predicted):
-        return
-    if score > state.best_score or state.best_epoch == 0 or not validation:
+    score = _score(row["validation_pearson"])
+    if state.solved_errors is None:
+        better = score > state.best_score or state.best_epoch == 0 or not validation
+    else:
+        better = score > state.best_score and _improves(state, validation, predicted)
+    if better:
         state.best_score, state.best_epoch = score, state.epoch
         state.best = copy.deepcopy(state.average.state_dict())
 
 
-def _squared_errors(
+def _pooled_metrics(
     graphs: Sequence[Graph], predicted: Mapping[str, np.ndarray]
-) -> torch.Tensor | None:
-    """Of the labelled atoms but for the mean error of their glass, (atoms,), eV².
+) -> dict[str, float]:
+    """Over the labelled atoms of all glasses."""
+    return metrics_of_glasses({graph.name: graph.barrier for graph in graphs}, predicted)["pooled"]
 
-    A glass's own level is left out as by the correlation, which chooses among epochs. None where
-    not even two atoms are left.
+
+def _score(correlation: float) -> float:
+    """To compare epochs by: predictions that are all equal, or no numbers, are the worst."""
+    return -math.inf if math.isnan(correlation) else correlation
+
+
+def _squared_errors(graphs: Sequence[Graph], predicted: Mapping[str, np.ndarray]) -> torch.Tensor:
+    """Of all labelled atoms but for the mean error, (atoms,), eV².
+
+    The level of all is left out as it is by the correlation, which chooses among epochs.
     """
-    errors = [errors_of({graph.name: graph.barrier}, predicted) for graph in graphs]
-    squares = [(one - one.mean()) ** 2 for one in errors if len(one) > 1]
-    return torch.from_numpy(np.concatenate(squares)) if squares else None
+    labelled = [np.isfinite(graph.barrier) for graph in graphs]
+    pairs = zip(graphs, labelled, strict=True)
+    errors = [(graph.barrier - predicted[graph.name])[mine] for graph, mine in pairs]
+    found = torch.from_numpy(np.concatenate(errors))
+    return (found - found.mean()) ** 2
 
 
 def _improves(
     state: State, validation: Sequence[Graph], predicted: Mapping[str, np.ndarray]
 ) -> bool:
-    """Whether an epoch has less squared error than the solved part, beyond what chance does."""
+    """Whether an epoch's squared error is clearly less than the solved part's; see `train`."""
     gain = state.solved_errors - _squared_errors(validation, predicted)
-    return bool(gain.mean() > STANDARD_ERRORS * gain.std() / math.sqrt(len(gain)))
+    if len(gain) < 3:
+        return False
+    error = gain.std() / math.sqrt(len(gain))  # as if atoms were independent
+    return bool(gain.mean() > STANDARD_ERRORS * error)
 
 
 def _out_of_patience(state: State, recipe: Recipe) -> bool:
-    """Whether the last evaluation, not the last epoch, is that far from the best one."""
+    """Whether the last evaluation, not the last epoch, is that far from the best score."""
     if not recipe.patience or not state.history:
         return False
-    return state.history[-1]["epoch"] - state.best_epoch >= recipe.patience
+    best = max(state.history, key=lambda row: _score(row["validation_pearson"]))
+    return state.history[-1]["epoch"] - best["epoch"] >= recipe.patience
 
 
 @torch.no_grad()

@@ -27,9 +27,11 @@ from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.models.ridge import LinearFit
 from symgnn.potentials import find_potential
 from symgnn.structures import write_structure
+from symgnn.training import loop
 from symgnn.training.batches import as_batch, join, label_scaling
 from symgnn.training.checkpoint import load, load_tensors
 from symgnn.training.evaluation import read_run
+from symgnn.training.loop import predict_graphs
 from symgnn.training.metrics import pearson
 from symgnn.training.prediction import WORK
 
@@ -142,6 +144,38 @@ def test_the_fit_is_kept_where_no_epoch_is_surely_better(graphs, tmp_path):
             history = np.genfromtxt(tmp_path / "run" / "history.csv", delimiter=",", names=True)
             best = history["validation_pearson"].max()
             assert best > pearson(graph.barrier, alone)  # it would have been kept
+
+
+def test_the_fit_is_kept_where_two_labels_cannot_judge(graphs, tmp_path):
+    """Two differences are no sample; and patience counts from the best score, kept or not."""
+    dataset = read_graphs(graphs)
+    (validation,) = dataset.of_split("validation")
+    validation.barrier[2:] = np.nan
+    attributes = {k: v for k, v in dataset.attributes.items() if not k.startswith("format")}
+    write_graphs(tmp_path / "graphs.h5", dataset.graphs, cutoff=4.0, **attributes)
+    words = ("--model", "response", "-o", tmp_path / "run", *SHORT, "--patience", 3)
+    run("train", tmp_path / "graphs.h5", *words)
+    assert load(tmp_path / "run" / "checkpoint.pt").epoch == 0
+    history = np.genfromtxt(tmp_path / "run" / "history.csv", delimiter=",", names=True)
+    scores = np.nan_to_num(history["validation_pearson"], nan=-np.inf)
+    assert len(scores) == min(1 + scores.argmax() + 3, 10)
+
+
+def test_an_epoch_without_numbers_is_not_kept(graphs, tmp_path, monkeypatch):
+    """As of weights that diverged on one atom."""
+    made = []
+
+    def without_numbers(*arguments):
+        predicted = predict_graphs(*arguments)
+        if made:  # the first are the fit's
+            next(iter(predicted.values()))[0] = np.nan
+        made.append(predicted)
+        return predicted
+
+    monkeypatch.setattr(loop, "predict_graphs", without_numbers)
+    run("train", graphs, "--model", "response", "-o", tmp_path / "run", *SHORT)
+    assert len(made) == 11
+    assert load(tmp_path / "run" / "checkpoint.pt").epoch == 0
 
 
 @pytest.mark.parametrize("model", ["response", "ridge"])
