@@ -27,11 +27,12 @@ from symgnn.barriers.events import read_columns
 from symgnn.barriers.labels import counted
 from symgnn.graphs.dataset import Dataset, read_graphs, write_graphs
 from symgnn.graphs.graph import Graph
+from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.training.checkpoint import load
 from symgnn.training.loop import predict_graphs
 from symgnn.training.metrics import pearson, softest_auc
 
-INPUTS = ("response", "invariants")
+INPUTS = MODEL_INPUTS["response"]
 
 
 def few_labels(

@@ -27,11 +27,9 @@ from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.models.ridge import LinearFit
 from symgnn.potentials import find_potential
 from symgnn.structures import write_structure
-from symgnn.training import loop
 from symgnn.training.batches import as_batch, join, label_scaling
 from symgnn.training.checkpoint import load, load_tensors
 from symgnn.training.evaluation import read_run
-from symgnn.training.loop import predict_graphs
 from symgnn.training.metrics import pearson
 from symgnn.training.prediction import WORK
 
@@ -113,69 +111,6 @@ def test_the_network_of_response_learns_what_a_line_cannot(graphs, tmp_path):
     alone = linear(torch.from_numpy(inputs)).numpy()
     assert pearson(computed, alone) < 0.4  # 0.29
     assert pearson(computed, predicted) > 0.5  # 0.60; 108 atoms
-
-
-def of_noise(graphs, path):
-    """The same glasses, the labels nothing but noise."""
-    dataset, random = read_graphs(graphs), np.random.default_rng(4)
-    for graph in dataset.graphs:
-        graph.barrier = random.normal(1.0, 0.5, size=108)
-    attributes = {k: v for k, v in dataset.attributes.items() if not k.startswith("format")}
-    write_graphs(path, dataset.graphs, cutoff=4.0, **attributes)
-    return read_graphs(path)
-
-
-def test_the_fit_is_kept_where_no_epoch_is_surely_better(graphs, tmp_path):
-    """The epoch with the best correlation over some labels is one by chance; stopped on the way."""
-    dataset = of_noise(graphs, tmp_path / "graphs.h5")
-    words = ("--epochs", 20, "--learning-rate", 0.003, "--width", 16, "--threads", 1)
-    words = ("train", tmp_path / "graphs.h5", "--model", "response", "-o", tmp_path / "run", *words)
-    with pytest.raises(TimeBudgetReached):
-        run(*words, "--time-budget", 0)
-    run(*words)
-    trained, found = load(tmp_path / "run" / "checkpoint.pt"), read_run(tmp_path / "run")
-    assert trained.epoch == 0
-    for split in ("validation", "test"):
-        (graph,) = dataset.of_split(split)
-        inputs = np.hstack([graph.inputs[name] for name in MODEL_INPUTS["response"]])
-        alone = trained.scaling.barrier(trained.model.linear(torch.from_numpy(inputs)).numpy())
-        np.testing.assert_allclose(found.predicted[split][graph.name], alone, atol=1e-6)
-        if split == "validation":
-            history = np.genfromtxt(tmp_path / "run" / "history.csv", delimiter=",", names=True)
-            best = history["validation_pearson"].max()
-            assert best > pearson(graph.barrier, alone)  # it would have been kept
-
-
-def test_the_fit_is_kept_where_two_labels_cannot_judge(graphs, tmp_path):
-    """Two differences are no sample; and patience counts from the best score, kept or not."""
-    dataset = read_graphs(graphs)
-    (validation,) = dataset.of_split("validation")
-    validation.barrier[2:] = np.nan
-    attributes = {k: v for k, v in dataset.attributes.items() if not k.startswith("format")}
-    write_graphs(tmp_path / "graphs.h5", dataset.graphs, cutoff=4.0, **attributes)
-    words = ("--model", "response", "-o", tmp_path / "run", *SHORT, "--patience", 3)
-    run("train", tmp_path / "graphs.h5", *words)
-    assert load(tmp_path / "run" / "checkpoint.pt").epoch == 0
-    history = np.genfromtxt(tmp_path / "run" / "history.csv", delimiter=",", names=True)
-    scores = np.nan_to_num(history["validation_pearson"], nan=-np.inf)
-    assert len(scores) == min(1 + scores.argmax() + 3, 10)
-
-
-def test_an_epoch_without_numbers_is_not_kept(graphs, tmp_path, monkeypatch):
-    """As of weights that diverged on one atom."""
-    made = []
-
-    def without_numbers(*arguments):
-        predicted = predict_graphs(*arguments)
-        if made:  # the first are the fit's
-            next(iter(predicted.values()))[0] = np.nan
-        made.append(predicted)
-        return predicted
-
-    monkeypatch.setattr(loop, "predict_graphs", without_numbers)
-    run("train", graphs, "--model", "response", "-o", tmp_path / "run", *SHORT)
-    assert len(made) == 11
-    assert load(tmp_path / "run" / "checkpoint.pt").epoch == 0
 
 
 @pytest.mark.parametrize("model", ["response", "ridge"])
