@@ -18,8 +18,9 @@ the error of the training labels' mean, the r of a reference that was measured o
 how far the seeds' r spread. A second table says whether stated errors hold, see
 `left_out.calibration`, and `--figure` draws the predictions. Of several models (`--models`, each
 with options if wanted, `symgnn:gaussians=0`, and seeds of its own, `--seeds 4 1`; `all` for every
-one there is) it ends with the paper's table 1 over all folds, see `left_out.comparison`, and
-`--figure` draws that.
+one there is) it ends with the paper's table 1 over all folds, as `symgnn evaluate` makes it of the
+runs, and `--figure` draws that; `train r` is the mean of the folds' training glasses, and what is
+said of the seeds' mean is of an ensemble of them.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -137,8 +139,8 @@ def print_rows(
 
 def run_folds(
     options: argparse.Namespace, model: str, seeds: int, rest: list[str]
-) -> Iterator[tuple[Fold, float]]:
-    """Each fold of a model, and the mean time of its seeds, s."""
+) -> Iterator[tuple[Fold, list[Run], float]]:
+    """Each fold of a model, the runs of its seeds, and their mean time, s."""
     graphs = all_graphs(options.folder, options.output, options.models)
     for group in options.groups:
         path = fold_graphs(graphs, options.output, group)
@@ -155,17 +157,22 @@ def run_folds(
             ridge=ridge.predicted["test"],
             level=float(np.concatenate(list(runs[0].computed["train"].values())).mean()),
         )
-        yield fold, float(np.mean([seconds(folder / f"seed-{seed}") for seed in range(seeds)]))
+        runs = [replace(run, model=model) for run in runs]  # variants may differ in their recipe
+        spent = np.mean([seconds(folder / f"seed-{seed}") for seed in range(seeds)])
+        yield fold, runs, float(spent)
 
 
-def print_table(folds: Iterable[tuple[Fold, float]], model: str) -> list[Fold]:
-    """Print the rows as the folds are done; the folds."""
+def print_table(
+    folds: Iterable[tuple[Fold, list[Run], float]], model: str
+) -> tuple[list[Fold], list[Run]]:
+    """Print the rows as the folds are done; the folds and all runs."""
     columns = [f"{who} {key}" for who in (model, "ridge") for key in METRICS]
     columns += ["constant mae", "reference r", "spread over seeds", "s a run"]
     print("| left out | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1), flush=True)
-    done, rows, everything = [], [], []
-    for fold, spent in folds:
+    done, all_runs, rows, everything = [], [], [], []
+    for fold, runs, spent in folds:
         done.append(fold)
+        all_runs += runs
         for name, computed in sorted(fold.computed.items()):
             spread = float(np.std([pearson(computed, one) for one in fold.members[name]]))
             constant = np.full(len(computed), fold.level)
@@ -176,7 +183,7 @@ def print_table(folds: Iterable[tuple[Fold, float]], model: str) -> list[Fold]:
     print(row(f"mean of the {len(rows)}", np.mean(rows, axis=0)))
     computed, *predicted = (np.concatenate(parts) for parts in zip(*everything, strict=True))
     print(row("all atoms together", figures(computed, predicted)))
-    return done
+    return done, all_runs
 
 
 def main() -> None:
@@ -198,21 +205,23 @@ def main() -> None:
     if len(options.seeds) not in (1, len(models)):
         parser.error(f"--seeds: {len(options.seeds)} numbers, {len(models)} models")
     seeds = options.seeds if len(options.seeds) > 1 else options.seeds * len(models)
-    folds = {}
+    runs = []
     for model, number in zip(models, seeds, strict=True):
-        folds[model] = print_table(run_folds(options, model, number, rest), model)
+        folds, found = print_table(run_folds(options, model, number, rest), model)
+        runs += found
         if len(options.groups) > 1:
-            print_rows("left out", CALIBRATION, calibration(folds[model]))
+            print_rows("left out", CALIBRATION, calibration(folds))
     if len(models) > 1:
-        rows = comparison(folds)
+        rows = comparison(runs)
         print_rows("model", COMPARISON, rows)
         if options.figure:
             names, numbers = zip(*rows, strict=True)
-            mean, spread = [one[0] for one in numbers], [one[len(METRICS)] for one in numbers]
+            columns = zip(COMPARISON, zip(*numbers, strict=True), strict=True)
+            of = dict(columns)
             title = "Pearson's r on left-out graphs, mean of the graphs"
-            draw_table(names, mean, spread, title, options.figure)
+            draw_table(names, of["r"], of["its spread over seeds"], title, options.figure)
     elif options.figure:
-        draw(folds[models[0]], models[0], REFERENCE, options.figure)
+        draw(folds, models[0], REFERENCE, options.figure)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from symgnn.training.evaluation import Run, table
 from symgnn.training.metrics import (
-    METRICS,
     coverage,
     ensemble_error,
     errors_of,
-    metrics,
     pearson,
     root_mean_square,
 )
@@ -27,12 +26,20 @@ CALIBRATION = (
     "most",
 )
 
-COMPARISON = (
-    *(f"{key}, mean over glasses" for key in METRICS),
-    "spread of r over seeds",
-    *(f"{key}, all atoms" for key in METRICS),
-    "spread of r over seeds",
-)
+# Columns of `symgnn.training.evaluation.table` that compare models, and what they are called here
+COMPARISON = {
+    "train r": "train_pearson_per_glass_mean",
+    "spread over seeds": "train_pearson_per_glass_std",
+    "r": "test_pearson_per_glass_mean",
+    "its spread over seeds": "test_pearson_per_glass_std",
+    "r, seeds' mean": "test_pearson_per_glass_ensemble",
+    "rank r": "test_spearman_per_glass_mean",
+    "mae": "test_mae_per_glass_mean",
+    "auc softest": "test_auc_softest_per_glass_mean",
+    "r, all atoms": "test_pearson_mean",
+    "its spread": "test_pearson_std",
+    "r of all atoms, seeds' mean": "test_pearson_ensemble",
+}
 
 
 @dataclass(frozen=True)
@@ -107,31 +114,11 @@ def calibration(folds: Sequence[Fold]) -> list[tuple[str, list[float]]]:
     return rows
 
 
-def comparison(folds: Mapping[str, Sequence[Fold]]) -> list[tuple[str, list[float]]]:
-    """A row a model, best first: mean and spread over its seeds of what single seeds reach.
-
-    Args:
-        folds: the same folds of each model, by its name.
-    """
-    rows = [(model, _of_single_seeds(parts)) for model, parts in folds.items()]
-    return sorted(rows, key=lambda one: -one[1][0])
-
-
-def _of_single_seeds(folds: Sequence[Fold]) -> list[float]:
-    """The numbers of `COMPARISON`; the spread is NaN for one seed."""
-    pairs = [(fold.computed[name], fold.members[name]) for fold in folds for name in fold.computed]
-    computed = np.concatenate([one for one, _ in pairs])
-    glasses, together = [], []
-    for seed in range(len(pairs[0][1])):
-        each = [list(metrics(one, members[seed]).values()) for one, members in pairs]
-        glasses.append(np.mean(each, axis=0))
-        predicted = np.concatenate([members[seed] for _, members in pairs])
-        together.append(list(metrics(computed, predicted).values()))
-    numbers = []
-    for seeds in (np.array(glasses), np.array(together)):
-        spread = seeds[:, 0].std(ddof=1) if len(seeds) > 1 else np.nan
-        numbers += [*seeds.mean(0), spread]
-    return numbers
+def comparison(runs: Sequence[Run]) -> list[tuple[str, list[float]]]:
+    """A row of `COMPARISON` a model, best first, from the runs of all folds, models and seeds."""
+    rows = [(row["model"], [row[key] for key in COMPARISON.values()]) for row in table(runs)]
+    place = list(COMPARISON).index("r")
+    return sorted(rows, key=lambda one: -one[1][place])
 
 
 def draw(folds: Sequence[Fold], model: str, reference: Mapping[str, float], path: Path) -> None:

@@ -180,7 +180,11 @@ def evaluate(
 
     A row a model, with Pearson and Spearman correlation, mean absolute error (eV) and the area
     under the curve for the softest 5 % of atoms, on train, validation and test glasses, pooled
-    and per glass. Epochs were chosen on the validation glasses when the models were trained.
+    and per glass, and of the mean of the seeds' predictions. Epochs were chosen on the validation
+    glasses when the models were trained.
+
+    Runs of several splits of the same glasses are a cross-validation: every seed of every model
+    needs each split, and each test glass is judged by the run that has not seen it.
 
     Example: `symgnn evaluate models/*/seed-* -o table.csv`
     """

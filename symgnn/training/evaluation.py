@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,9 @@ from symgnn import fields
 from symgnn.errors import InputError
 from symgnn.files import atomic_path, open_hdf5
 from symgnn.graphs.dataset import SPLITS
-from symgnn.training.metrics import METRICS, metrics_of_glasses
+from symgnn.training.metrics import METRICS, mean, metrics_of_glasses
+
+Fold = tuple[tuple[str, str], ...]  # glass and split of each
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Run:
     predicted: dict[str, dict[str, np.ndarray]]
     recipe: dict[str, object]
     data: str
+
+    @property
+    def fold(self) -> Fold:
+        """The split of every glass, by which the folds of a cross-validation differ."""
+        parts = self.computed.items()
+        return tuple(sorted((name, split) for split, glasses in parts for name in glasses))
 
 
 def read_run(folder: Path) -> Run:
@@ -68,69 +76,123 @@ def read_run(folder: Path) -> Run:
 
 
 def table(runs: Sequence[Run]) -> list[dict[str, object]]:
-    """One row a model: each metric's mean and standard deviation over its runs.
+    """One row a model: each metric's mean and standard deviation over its seeds.
 
     Columns are `<split>_<metric>_<mean|std>` over all atoms of a split together, and
-    `<split>_<metric>_per_glass_<mean|std>` of the mean over its glasses. The standard deviation
-    is that of a sample (n - 1), NaN for one run.
+    `<split>_<metric>_per_glass_<mean|std>` of the mean over its glasses; `<..>_ensemble` is of the
+    mean of the seeds' predictions. The standard deviation is that of a sample (n - 1), NaN for one
+    seed.
+
+    Runs whose splits differ are the folds of a cross-validation: a seed's test glasses are those of
+    all its folds, each predicted by the run that has not seen it, and what it has on training and
+    validation glasses is the mean of its folds.
 
     Raises:
-        InputError: two runs of one model have the same seed, other recipes or other graphs, or two
-            runs have other glasses, splits or labels.
+        InputError: two runs have other glasses or labels; a seed lacks a fold that another one
+            has, or has it twice; a glass is tested in two folds; two runs of one model have other
+            recipes, or were trained on other graphs.
     """
-    by_model: dict[str, list[Run]] = {}
     for run in runs:
         if not _same_labels(run, runs[0]):
             raise InputError(
-                f"evaluate: {run.model} and {runs[0].model} differ in their glasses, splits or "
-                "labels"
+                f"evaluate: {run.model} and {runs[0].model} differ in glasses or labels"
             )
-        same = by_model.setdefault(run.model, [])
-        if any(other.seed == run.seed for other in same):
-            raise InputError(f"evaluate: {run.model}: seed {run.seed} was given twice")
-        same.append(run)
-        _check_seeds(same[0], run)
-    return [_row(model, found) for model, found in by_model.items()]
+    folds = list(dict.fromkeys(run.fold for run in runs))
+    by_model: dict[str, list[Run]] = {}
+    for run in runs:
+        by_model.setdefault(run.model, []).append(run)
+    seeds = {model: _by_seed(found, folds) for model, found in by_model.items()}
+    tested = [name for fold in folds for name, split in fold if split == "test"]
+    for name in tested:
+        if tested.count(name) > 1:
+            raise InputError(f"evaluate: {name} is a test glass of two splits")
+    return [_row(model, found) for model, found in seeds.items()]
 
 
 def _same_labels(one: Run, other: Run) -> bool:
-    return all(
-        one.computed[split].keys() == other.computed[split].keys()
-        and all(
-            np.array_equal(labels, other.computed[split][name], equal_nan=True)
-            for name, labels in one.computed[split].items()
-        )
-        for split in SPLITS
+    mine, theirs = (
+        {name: labels for part in run.computed.values() for name, labels in part.items()}
+        for run in (one, other)
+    )
+    return mine.keys() == theirs.keys() and all(
+        np.array_equal(labels, theirs[name], equal_nan=True) for name, labels in mine.items()
     )
 
 
-def _check_seeds(first: Run, other: Run) -> None:
-    """That nothing but the seed differs between two runs of one row."""
+def _by_seed(runs: Sequence[Run], folds: Sequence[Fold]) -> list[list[Run]]:
+    """The runs of one model, of each seed in the order of the folds."""
+    firsts: dict[Fold, Run] = {}
+    by_seed: dict[int, dict[Fold, Run]] = {}
+    for run in runs:
+        _check_recipe(runs[0], run)
+        if run.data != firsts.setdefault(run.fold, run).data:
+            raise InputError(
+                f"evaluate: {run.model}: seeds {firsts[run.fold].seed} and {run.seed} were trained "
+                "on other graphs"
+            )
+        mine = by_seed.setdefault(run.seed, {})
+        if run.fold in mine:
+            raise InputError(f"evaluate: {run.model}: seed {run.seed} was given twice")
+        mine[run.fold] = run
+    for seed, mine in by_seed.items():
+        for fold in folds:
+            if fold not in mine:
+                tested = ", ".join(name for name, split in fold if split == "test") or "no glass"
+                raise InputError(
+                    f"evaluate: {runs[0].model}: seed {seed} has no run that tests {tested}"
+                )
+    return [[mine[fold] for fold in folds] for mine in by_seed.values()]
+
+
+def _check_recipe(first: Run, other: Run) -> None:
+    """That nothing but seed and split differs between two runs of one row."""
     for name, value in other.recipe.items():
         if value != first.recipe.get(name):
             raise InputError(
                 f"evaluate: {other.model}: seeds {first.seed} and {other.seed}: {name} is "
                 f"{first.recipe.get(name)} and {value}"
             )
-    if other.data != first.data:
-        raise InputError(
-            f"evaluate: {other.model}: seeds {first.seed} and {other.seed} were trained on other "
-            "graphs"
-        )
 
 
-def _row(model: str, runs: Sequence[Run]) -> dict[str, object]:
-    row: dict[str, object] = {"model": model, "seeds": len(runs)}
-    row["epoch_mean"] = float(np.mean([run.epoch for run in runs]))
+def _row(model: str, seeds: Sequence[Sequence[Run]]) -> dict[str, object]:
+    """A model's row from the runs of each seed, its folds in one order."""
+    row: dict[str, object] = {"model": model, "seeds": len(seeds)}
+    row["epoch_mean"] = float(np.mean([run.epoch for folds in seeds for run in folds]))
     for split in SPLITS:
-        found = [metrics_of_glasses(run.computed[split], run.predicted[split]) for run in runs]
+        found = [_of_folds(folds, split) for folds in seeds]
+        together = _of_folds([_mean_of_seeds(same) for same in zip(*seeds, strict=True)], split)
         for metric in METRICS:
             for kind, suffix in (("pooled", ""), ("per_glass", "_per_glass")):
                 values = np.array([metrics[kind][metric] for metrics in found])
                 spread = values.std(ddof=1) if len(values) > 1 else np.nan
                 row[f"{split}_{metric}{suffix}_mean"] = float(values.mean())
                 row[f"{split}_{metric}{suffix}_std"] = float(spread)
+                row[f"{split}_{metric}{suffix}_ensemble"] = together[kind][metric]
     return row
+
+
+def _of_folds(folds: Sequence[Run], split: str) -> dict[str, dict[str, float]]:
+    """Metrics of one seed's runs: of all test glasses, or the mean of the folds' own."""
+    if split == "test":
+        computed, predicted = (
+            {name: values for part in parts for name, values in part[split].items()}
+            for parts in ([run.computed for run in folds], [run.predicted for run in folds])
+        )
+        return metrics_of_glasses(computed, predicted)
+    own = [metrics_of_glasses(run.computed[split], run.predicted[split]) for run in folds]
+    return {
+        kind: {metric: mean([found[kind][metric] for found in own]) for metric in METRICS}
+        for kind in ("pooled", "per_glass")
+    }
+
+
+def _mean_of_seeds(runs: Sequence[Run]) -> Run:
+    """The runs of one fold as one that predicts their mean."""
+    predicted = {
+        split: {name: np.mean([run.predicted[split][name] for run in runs], 0) for name in glasses}
+        for split, glasses in runs[0].predicted.items()
+    }
+    return replace(runs[0], predicted=predicted)
 
 
 def write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
@@ -157,13 +219,15 @@ def as_text(rows: Sequence[dict[str, object]]) -> str:
         "test rank r": "test_spearman",
         "AUC softest 5 %": "test_auc_softest",
     }
+    headers = [*columns, "test r, mean of seeds"]
     width = max(len("model"), *(len(str(row["model"])) for row in rows))
     lines = [
-        f"| {'model':{width}} | seeds | " + " | ".join(columns) + " |",
+        f"| {'model':{width}} | seeds | " + " | ".join(headers) + " |",
         f"|{'-' * (width + 2)}|-------|" + "".join(f"{'-' * (len(c) + 2)}|" for c in columns),
     ]
     for row in rows:
         cells = [_plus_minus(row[f"{key}_mean"], row[f"{key}_std"]) for key in columns.values()]
+        cells.append(f"{row['test_pearson_ensemble']:.3f}")
         lines.append(f"| {row['model']:{width}} | {row['seeds']:5} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -80,15 +80,16 @@ def metrics_of_glasses(
         `pooled`, `per_glass`, and one entry a glass.
     """
     own = {name: metrics(computed[name], predicted[name]) for name in computed}
-    mean = {key: _mean([found[key] for found in own.values()]) for key in METRICS}
+    each = {key: mean([found[key] for found in own.values()]) for key in METRICS}
     pooled = metrics(
         np.concatenate([np.empty(0), *computed.values()]),
         np.concatenate([np.empty(0), *(predicted[name] for name in computed)]),
     )
-    return {"pooled": pooled, "per_glass": mean, "glasses": own}
+    return {"pooled": pooled, "per_glass": each, "glasses": own}
 
 
-def _mean(values: list[float]) -> float:
+def mean(values: Sequence[float]) -> float:
+    """Of those that are numbers; NaN without any."""
     known = [value for value in values if np.isfinite(value)]
     return float(np.mean(known)) if known else float("nan")
 

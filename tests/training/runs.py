@@ -1,5 +1,7 @@
 """Small glasses and short trainings of them, through the commands."""
 
+import csv
+
 import numpy as np
 from ase import Atoms
 from typer.testing import CliRunner
@@ -30,3 +32,8 @@ def run(*arguments):
     if result.exception is not None:
         raise result.exception
     return result
+
+
+def read_csv(path):
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))

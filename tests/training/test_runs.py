@@ -1,6 +1,5 @@
 """Training runs through the commands: results, resume and evaluation."""
 
-import csv
 import json
 import pickle
 from functools import partial
@@ -18,12 +17,7 @@ from symgnn.training import loop
 from symgnn.training.batches import Scaling, as_batch, label_scaling, label_weights
 from symgnn.training.checkpoint import load
 from symgnn.training.loop import predict_graphs
-from tests.training.runs import SMALL, glass, run
-
-
-def read_csv(path):
-    with open(path) as stream:
-        return list(csv.DictReader(stream))
+from tests.training.runs import SMALL, glass, read_csv, run
 
 
 def weights(folder):
@@ -196,26 +190,6 @@ def test_learning_works(tmp_path, model):
     assert found["test"]["pooled"]["pearson"] > 0.9  # chance: 0, deviation 0.13 over 60 atoms
 
 
-def test_table_has_a_row_a_model_and_the_spread_over_seeds(finished, tmp_path):
-    folders = sorted(finished.iterdir())
-    text = run("evaluate", *folders, "-o", tmp_path / "table.csv").output
-    rows = read_csv(tmp_path / "table.csv")
-    assert [(row["model"], row["seeds"]) for row in rows] == [
-        ("edge_length width=8", "1"),
-        ("symgnn width=8", "2"),
-    ]
-    values = [
-        json.loads((finished / f"symgnn-{seed}" / "metrics.json").read_text()) for seed in (0, 1)
-    ]
-    pearson = [value["test"]["pooled"]["pearson"] for value in values]
-    assert float(rows[1]["test_pearson_mean"]) == pytest.approx(np.mean(pearson), abs=1e-5)
-    assert float(rows[1]["test_pearson_std"]) == pytest.approx(np.std(pearson, ddof=1), abs=1e-5)
-    assert rows[0]["test_pearson_std"] == ""
-    assert "symgnn width=8" in text
-    with pytest.raises(InputError, match="seed 0 was given twice"):
-        run("evaluate", folders[1], folders[1], "-o", tmp_path / "table.csv")
-
-
 def test_checkpoint_carries_what_it_needs_and_holds_no_code(finished):
     content = torch.load(finished / "symgnn-0" / "checkpoint.pt", weights_only=True)
     assert content["elements"] == [29, 40]
@@ -328,28 +302,6 @@ def test_an_element_that_only_test_glasses_have_is_refused(graphs, tmp_path):
     write_graphs(tmp_path / "graphs.h5", dataset.graphs, cutoff=4.0)
     with pytest.raises(InputError, match="g4: Al: no training glass has it"):
         run("train", tmp_path / "graphs.h5", "-o", tmp_path / "run", *SMALL)
-
-
-def test_a_table_of_other_labels_or_recipes_is_refused(finished, graphs, tmp_path):
-    again = tmp_path / "again"
-    longer = [*SMALL[:1], "5", *SMALL[2:]]
-    run("train", graphs, "--model", "edge_length", "--seed", 1, "-o", again, *longer)
-    with pytest.raises(InputError, match="seeds 0 and 1: epochs is 4 and 5"):
-        run("evaluate", finished / "edge_length-0", again, "-o", tmp_path / "table.csv")
-    dataset = read_graphs(graphs)
-    for graph in dataset.of_split("train"):
-        graph.edge_vector *= 1.01
-    write_graphs(tmp_path / "moved.h5", dataset.graphs, cutoff=4.0)
-    words = ("train", tmp_path / "moved.h5", "--model", "edge_length", "--seed", 1, *SMALL)
-    run(*words, "-o", tmp_path / "moved")
-    with pytest.raises(InputError, match="seeds 0 and 1 were trained on other graphs"):
-        run("evaluate", finished / "edge_length-0", tmp_path / "moved", "-o", tmp_path / "t.csv")
-    dataset.graphs[0].split = "test"
-    write_graphs(tmp_path / "other.h5", dataset.graphs, cutoff=4.0)
-    run("train", tmp_path / "other.h5", "--model", "gcn", "-o", tmp_path / "other", *SMALL)
-    with pytest.raises(InputError, match="differ in their glasses, splits or labels"):
-        run("evaluate", finished / "edge_length-0", tmp_path / "other", "-o", tmp_path / "t.csv")
-    assert not list(tmp_path.glob("*.csv"))
 
 
 @pytest.mark.parametrize("model", ["density", "symgnn", "edge_length"])
