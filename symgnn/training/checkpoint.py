@@ -15,7 +15,7 @@ from symgnn.descriptors.registry import input_version
 from symgnn.errors import InputError
 from symgnn.files import atomic_path
 from symgnn.graphs.dataset import Dataset
-from symgnn.models.registry import build_model
+from symgnn.models.registry import build_model, model_inputs
 from symgnn.provenance import versions
 from symgnn.training.batches import Scaling
 from symgnn.training.metrics import root_mean_square
@@ -132,8 +132,8 @@ def load(path: Path | str) -> Trained:
     """Load a trained model; no code in the file is run.
 
     Raises:
-        InputError: no such file, not a checkpoint of ours, of another version or trained on another
-            version of its inputs, or with weights that do not fit its model.
+        InputError: no such file, not a checkpoint of ours, of another version or trained on other
+            inputs or another version of them, or with weights that do not fit its model.
     """
     content = load_tensors(path)
     if content.get("format") != FORMAT:
@@ -148,7 +148,8 @@ def load(path: Path | str) -> Trained:
         for key in ("hash", "label", "splits", "density", "composition"):
             data[key]
         inputs = json.loads(content["inputs"])
-        _check_versions(inputs)  # of another one their number may differ, and weights not fit
+        # with others their number may differ, and weights not fit
+        _check_inputs(content["model"], inputs)
         elements: Sequence[int] = content["elements"]
         model = build_model(content["model"], elements=elements, **options)
         model.load_state_dict(content["weights"])
@@ -177,18 +178,26 @@ def load(path: Path | str) -> Trained:
         ) from None
 
 
-def _check_versions(inputs: Mapping) -> None:
-    """That this program computes a model's per-atom inputs as those that it was trained on.
+def _check_inputs(model: str, inputs: Mapping) -> None:
+    """That a model's per-atom inputs are those that this program computes for it.
 
     Raises:
-        InputError: it computes another version of them.
+        InputError: it was trained on others, or on another version of them.
     """
-    for name in inputs.get("names", ()):
-        known, ours = inputs["versions"][name], input_version(name)
-        if known != ours:
+    names, ours = tuple(inputs["names"] if inputs else ()), model_inputs(model)
+    if names != ours:
+        raise InputError(
+            f"inputs: {model} was trained on {', '.join(names) or 'none'}, this program gives it "
+            f"{', '.join(ours) or 'none'}; train it again"
+        )
+    for key in ("potential", "potential_sha256", "elements") if inputs else ():
+        inputs[key]
+    for name in names:
+        known, version = inputs["versions"][name], input_version(name)
+        if known != version:
             raise InputError(
                 f"inputs {name!r}: the model knows version {known} of them, this program computes "
-                f"version {ours}; train it again"
+                f"version {version}; train it again"
             )
 
 

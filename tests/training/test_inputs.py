@@ -382,6 +382,35 @@ def test_inputs_of_another_version_are_refused(finished, tmp_path):
         symgnn.load(tmp_path / "checkpoint.pt").predict(shaken(0))
 
 
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"names": ["response"]}, "ridge was trained on response, this program gives it invar"),
+        ({"names": []}, "ridge was trained on none, this program gives it invariants_by_element"),
+        ({"names": ["foo"]}, "ridge was trained on foo"),
+        (None, "ridge was trained on none"),
+        ({"potential": None}, "it has no 'potential'"),
+    ],
+)
+def test_a_model_of_other_inputs_is_refused(finished, tmp_path, inputs, message):
+    content = load_tensors(finished / "ridge" / "checkpoint.pt")
+    known = json.loads(content["inputs"]) | inputs if inputs else {}
+    content["inputs"] = json.dumps({k: v for k, v in known.items() if v is not None})
+    torch.save(content, tmp_path / "checkpoint.pt")
+    with pytest.raises(InputError, match=message):
+        symgnn.load(tmp_path / "checkpoint.pt")
+
+
+def test_inputs_in_another_order_are_refused(finished, tmp_path):
+    """Their columns would be taken for one another."""
+    content = load_tensors(finished / "response" / "checkpoint.pt")
+    known = json.loads(content["inputs"])
+    content["inputs"] = json.dumps(known | {"names": known["names"][::-1]})
+    torch.save(content, tmp_path / "checkpoint.pt")
+    with pytest.raises(InputError, match="trained on invariants, response, this program gives it "):
+        symgnn.load(tmp_path / "checkpoint.pt")
+
+
 def test_graphs_with_inputs_of_another_version_are_refused(graphs, tmp_path):
     path = tmp_path / "graphs.h5"
     path.write_bytes(graphs.read_bytes())
