@@ -170,6 +170,43 @@ def test_uniform_average_becomes_invariant_with_more_samples(aggregation, graph)
     assert many < few / 5  # 64 times the samples; random ones alone would give 8
 
 
+@pytest.mark.parametrize("aggregation", ["edge_representations", "predictions"])
+def test_average_over_a_learned_distribution_stays_short_of_invariance(aggregation, graph):
+    """However many samples: a distribution that is not uniform has directions of its own."""
+    options = {"aggregation": aggregation, "width": 8, "heads": (2, 1), "evaluation_samples": 128}
+    learned, uniform = (
+        invariance_error(trained_like("symgnn", distribution=one, **options), graph)
+        for one in ("learned", "haar")
+    )
+    assert learned > 5 * uniform
+
+
+@torch.no_grad()
+def test_the_ablation_lacks_symmetrization_and_nothing_else(graph):
+    """With the same weights it is SymGNN whose only transformation is none."""
+    model, without = trained_like("symgnn"), trained_like("no_symmetrization")
+    missing = without.load_state_dict(model.state_dict(), strict=False)
+    assert missing.missing_keys == []
+    assert {key.partition(".")[0] for key in missing.unexpected_keys} == {"symmetrization"}
+    model.symmetrization.forward = lambda: torch.eye(3).unsqueeze(0)
+    assert torch.equal(model(*graph), without(*graph))
+
+
+@torch.no_grad()
+def test_augmentation_turns_graphs_in_training_only(graph):
+    model, plain = trained_like("augmentation"), trained_like("no_symmetrization")
+    plain.load_state_dict(model.state_dict())
+    assert torch.equal(model(*graph), plain(*graph))
+    model.train(), plain.train()
+    torch.manual_seed(3)
+    first, second = model(*graph), model(*graph)
+    unturned = plain(*graph)
+    for one, other in ((first, second), (first, unturned), (second, unturned)):
+        assert (one - other).abs().max() > 1e-2 * unturned.std()
+    torch.manual_seed(3)
+    assert torch.equal(model(*graph), first)
+
+
 def test_average_of_edge_representations_keeps_lengths_only(graph):
     """Turning each edge by itself destroys all angles and changes nothing; predictions see it."""
     species, index, vector = graph

@@ -8,6 +8,7 @@ import torch
 from symgnn.errors import InputError, TimeBudgetReached
 from symgnn.training import run as training_run
 from symgnn.training.checkpoint import load
+from symgnn.training.resuming import Saver
 from tests.training.runs import SMALL, run
 
 FINISHED = ["checkpoint.pt", "history.csv", "metrics.json", "predictions.h5"]
@@ -68,6 +69,35 @@ def test_one_killed_at_any_step_leaves_no_checkpoint(graphs, folder, monkeypatch
     with pytest.raises(Killed):
         train(graphs, folder)
     assert refused_by_evaluate(folder)
+
+
+def test_one_killed_goes_on_from_its_last_resume_point(finished, graphs, tmp_path, monkeypatch):
+    """And ends with the weights of an unbroken run."""
+    after, seen = Saver.__call__, []
+
+    def kill_after_three(self, state):
+        after(self, state)
+        seen.append(state.epoch)
+        if len(seen) == 3:
+            raise Killed
+
+    monkeypatch.setattr(Saver, "__call__", kill_after_three)
+    with pytest.raises(Killed):
+        train(graphs, tmp_path, "--checkpoint-interval", 0, seed=0)
+    train(graphs, tmp_path, seed=0)
+    assert seen == [1, 2, 3, 4]
+    expected, found = (
+        load(folder / "checkpoint.pt").model.state_dict()
+        for folder in (finished / "edge_length-0", tmp_path)
+    )
+    assert all(torch.equal(expected[key], found[key]) for key in expected)
+
+
+def test_no_resume_point_before_its_time(graphs, tmp_path, monkeypatch):
+    monkeypatch.setattr(training_run, "write_history", killed)
+    with pytest.raises(Killed):
+        train(graphs, tmp_path)  # all epochs are done, within the 300 s between resume points
+    assert not (tmp_path / "resume.pt").exists()
 
 
 @pytest.mark.parametrize("name", training_run.RESULTS)
