@@ -107,7 +107,7 @@ def import_published(
 
     Example: `symgnn import-published raw_data --split grouped --test train2 -o graphs.h5`
     """
-    from symgnn.graphs.building import import_published as build
+    from symgnn.graphs.importing import import_published as build
     from symgnn.threads import use_threads
 
     use_threads(threads)

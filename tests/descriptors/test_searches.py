@@ -31,8 +31,8 @@ from symgnn.descriptors import searches
 from symgnn.descriptors.registry import describe
 from symgnn.descriptors.searches import PRIOR, Saddles, columns_of, saddles_of
 from symgnn.errors import InputError
-from symgnn.graphs.building import Describer
 from symgnn.graphs.dataset import read_graphs, write_graphs
+from symgnn.graphs.describing import Describer
 from symgnn.graphs.graph import glass_graph
 from symgnn.models.inputs import MODEL_INPUTS
 from symgnn.structures import read_structure, write_structure

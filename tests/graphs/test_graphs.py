@@ -11,7 +11,7 @@ from symgnn import fields
 from symgnn.cli import app
 from symgnn.errors import InputError
 from symgnn.files import create_hdf5
-from symgnn.graphs import building
+from symgnn.graphs import describing
 from symgnn.graphs.dataset import read_graphs, write_graphs
 from symgnn.graphs.graph import edges, glass_graph
 from symgnn.graphs.splits import automatic_split, named_split
@@ -131,16 +131,16 @@ def test_slow_inputs_of_a_stopped_call_are_not_computed_again(glasses, tmp_path,
         done(len(atoms))
         return np.full((len(atoms), 2), atoms.positions[0, 0], dtype=np.float32)
 
-    monkeypatch.setattr(building, "describe", describe)
+    monkeypatch.setattr(describing, "describe", describe)
     assert run(*words).exit_code != 0
     assert not (tmp_path / "graphs.h5").exists()
     first, second = (tmp_path / "graphs.h5.inputs").iterdir()
     first.write_bytes(b"")
     with monkeypatch.context() as other:
-        other.setattr(building, "input_version", lambda name: 99)
+        other.setattr(describing, "input_version", lambda name: 99)
         atoms = read_structure(structures[0])
         kept = tmp_path / "graphs.h5.inputs"
-        describer = building.Describer(["searches"], "Cu-Zr-2009", [atoms], kept)
+        describer = describing.Describer(["searches"], "Cu-Zr-2009", [atoms], kept)
         describer.describe(glass_graph("g", atoms, cutoff=4.0))
     assert asked.count("searches") == 3 + 1
     assert run(*words).exception is None

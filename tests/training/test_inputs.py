@@ -19,8 +19,8 @@ from symgnn.cli import app
 from symgnn.descriptors.registry import DESCRIPTORS
 from symgnn.descriptors.response import response_of
 from symgnn.errors import InputError, TimeBudgetReached
-from symgnn.graphs.building import Describer
 from symgnn.graphs.dataset import read_graphs, write_graphs
+from symgnn.graphs.describing import Describer
 from symgnn.graphs.graph import glass_graph
 from symgnn.lammps_interface import LammpsForces
 from symgnn.models.inputs import MODEL_INPUTS
