@@ -18,6 +18,7 @@ from symgnn.graphs.dataset import Dataset
 from symgnn.models.registry import build_model, model_inputs
 from symgnn.provenance import versions
 from symgnn.training.batches import Scaling
+from symgnn.training.domain import domain_of
 from symgnn.training.metrics import root_mean_square
 
 FORMAT = "symgnn-model"
@@ -80,29 +81,13 @@ def data_summary(dataset: Dataset) -> dict[str, object]:
         arrays = (graph.species, graph.edge_index, graph.edge_vector, graph.barrier)
         for array in (*arrays, *(graph.inputs[name] for name in sorted(graph.inputs))):
             digest.update(array.tobytes())
-    training = dataset.of_split("train")
-    densities = [len(g.species) / abs(_determinant(g.cell)) for g in training]
-    shares = [_shares(graph.species) for graph in training]
-    elements = sorted({number for share in shares for number in share})
     return {
         "hash": digest.hexdigest(),
         "validation_hash": validation.hexdigest(),
         "label": str(dataset.attributes.get(fields.LABEL, fields.BARRIER)),
         "splits": {graph.name: graph.split for graph in dataset.graphs},
-        "density": [min(densities), max(densities)],
-        "composition": {
-            str(z): [min(s.get(z, 0.0) for s in shares), max(s.get(z, 0.0) for s in shares)]
-            for z in elements
-        },
+        **domain_of(dataset),
     }
-
-
-def _determinant(cell) -> float:
-    return float(torch.linalg.det(torch.from_numpy(cell)))
-
-
-def _shares(species) -> dict[int, float]:
-    return {int(z): float((species == z).mean()) for z in sorted(set(species.tolist()))}
 
 
 def save_checkpoint(path: Path | str, trained: Trained) -> None:

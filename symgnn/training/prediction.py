@@ -21,13 +21,10 @@ from symgnn.potentials import Potential, find_potential
 from symgnn.structures import check_structure
 from symgnn.training.batches import Batch
 from symgnn.training.checkpoint import Trained, load
+from symgnn.training.domain import outside_of
 from symgnn.training.metrics import ensemble_error
 from symgnn.training.pieces import predict_all
 from symgnn.training.shipped import find_checkpoints
-
-# How far outside of the training glasses a structure may lie before a warning.
-DENSITY_MARGIN = 0.01  # relative
-COMPOSITION_MARGIN = 0.02  # share of atoms
 
 
 class Predictor:
@@ -218,23 +215,11 @@ class Predictor:
     def outside(self, atoms: Atoms) -> list[str]:
         """In what a structure lies outside the training glasses: one line a reason.
 
-        Composition and density are compared with the ranges of the first model's training data.
-        Where a potential is known, the structure has to be a minimum of its energy.
+        Composition and density are compared with the ranges of each model's training data. Where
+        a potential is known, the structure has to be a minimum of its energy.
         """
-        data, reasons = self.members[0].data, []
-        density = len(atoms) / abs(atoms.cell.volume)
-        low, high = data["density"]
-        if not low * (1 - DENSITY_MARGIN) <= density <= high * (1 + DENSITY_MARGIN):
-            reasons.append(
-                f"density {density:.4f} atoms/Å³: the model was trained on {low:.4f} to {high:.4f}"
-            )
-        for number, (low, high) in data["composition"].items():
-            share = float((atoms.numbers == int(number)).mean())
-            if not low - COMPOSITION_MARGIN <= share <= high + COMPOSITION_MARGIN:
-                reasons.append(
-                    f"{share:.0%} {chemical_symbols[int(number)]}: the model was trained on "
-                    f"{low:.0%} to {high:.0%}"
-                )
+        found = [reason for one in self.members for reason in outside_of(one.data, atoms)]
+        reasons = list(dict.fromkeys(found))
         if self._forces_of is not None:
             force = largest_force(atoms, self._forces_of)
             if force > LARGEST_FORCE:

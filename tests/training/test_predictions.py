@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from dataclasses import replace
 from functools import partial
 
 import ase.io
@@ -19,6 +20,7 @@ from symgnn.structures import read_structure, write_structure
 from symgnn.training import pieces, prediction_files
 from symgnn.training.checkpoint import load
 from symgnn.training.loop import predict_graphs
+from symgnn.training.prediction import Predictor
 from tests.training.runs import SMALL, glass, run
 
 
@@ -273,3 +275,12 @@ def test_no_structure_is_written_over(finished, tmp_path):
         with pytest.raises(InputError, match=r"a\.xyz: is one of the structures"):
             run("predict", *given, *checkpoint, "-o", output)
     assert (tmp_path / "a.xyz").read_bytes() == before
+
+
+def test_an_ensemble_warns_of_what_is_outside_for_any_of_its_models(finished):
+    structure, _ = glass(4)
+    member = load(finished / "symgnn-0" / "checkpoint.pt")
+    other = replace(member, data=member.data | {"density": [0.1, 0.1]})
+    (density,) = Predictor([member, other]).outside(structure)
+    assert density == "density 0.0600 atoms/Å³: the model was trained on 0.1000 to 0.1000"
+    assert len(Predictor([other, other]).outside(structure)) == 1
