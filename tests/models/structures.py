@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from symgnn.graphs.graph import edges
+from symgnn import neighbors
 
 
 def random_structure(seed=0, atoms=40, side=9.5):
@@ -11,9 +11,11 @@ def random_structure(seed=0, atoms=40, side=9.5):
     return random.random((atoms, 3)) * side, np.eye(3) * side, random.choice([29, 40], atoms)
 
 
-def tensors(positions, cell, species, cutoff=4.0):
-    index, vector = edges(positions, cell, cutoff)
-    return torch.from_numpy(species), torch.from_numpy(index), torch.from_numpy(vector)
+def tensors(positions, cell, species, cutoff=4.0, dtype=torch.float32):
+    """species, edge_index and edge_vector as `symgnn.graphs.graph.edges` has them, or in double."""
+    found = neighbors.pairs(positions, cell, cutoff)
+    index = torch.from_numpy(np.stack([found.target, found.source]))
+    return torch.from_numpy(species), index, torch.from_numpy(-found.vector).to(dtype)
 
 
 def with_an_atom_alone(seed, atoms, side):
