@@ -129,10 +129,10 @@ def row(name: str, numbers: Sequence[float]) -> str:
 
 
 def print_rows(
-    first: str, columns: Sequence[str], rows: Iterable[tuple[str, Sequence[float]]]
+    first: str, columns: Iterable[str], rows: Iterable[tuple[str, Sequence[float]]]
 ) -> None:
     """A table of named rows."""
-    print(f"\n| {first} | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1))
+    print(f"\n| {' | '.join([first, *columns])} |\n|" + "---|" * (1 + len([*columns])))
     for name, numbers in rows:
         print(row(name, numbers))
 
@@ -144,7 +144,7 @@ def run_folds(
     graphs = all_graphs(options.folder, options.output, options.models)
     for group in options.groups:
         path = fold_graphs(graphs, options.output, group)
-        ridge = run_fold(path, options.output, group, "ridge", 0, [])
+        ridge = run_fold(path, options.output, group, "ridge", 0, rest)
         runs = [run_fold(path, options.output, group, model, seed, rest) for seed in range(seeds)]
         folder = options.output / model / group
         fold = Fold(
@@ -204,6 +204,8 @@ def main() -> None:
     options.models = models = every if options.models == ["all"] else options.models
     if len(options.seeds) not in (1, len(models)):
         parser.error(f"--seeds: {len(options.seeds)} numbers, {len(models)} models")
+    if len(set(models)) < len(models):
+        parser.error("--models: one was given twice")
     seeds = options.seeds if len(options.seeds) > 1 else options.seeds * len(models)
     runs = []
     for model, number in zip(models, seeds, strict=True):

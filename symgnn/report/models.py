@@ -58,15 +58,20 @@ def section(trainings: Sequence[Training], table: Sequence[dict[str, str]]) -> S
         )
         if any(one.run.epoch == 0 for one in trainings):
             opening += " Epoch 0 is a linear fit alone, than which no epoch was clearly better."
-        opening += _constant_sentence(trainings[0].run)
+        opening += _constant_sentence([training.run for training in trainings])
         blocks = [opening, *blocks, _prediction_figure(trainings)]
         blocks += [_training_figure(trainings), _run_table(trainings)]
     return Section("models", "Models", blocks, findings, facts)
 
 
-def _constant_sentence(run: Run) -> str:
-    """The error that predicting one number for all atoms would make on the test glasses."""
-    (train, _), (test, _) = (pooled(run, split) for split in ("train", "test"))
+def _constant_sentence(runs: Sequence[Run]) -> str:
+    """The error that predicting one number for all atoms would make on the test glasses.
+
+    Nothing of runs that differ in their split, as the folds of a cross-validation.
+    """
+    if len({run.fold for run in runs}) > 1:
+        return ""
+    (train, _), (test, _) = (pooled(runs[0], split) for split in ("train", "test"))
     if not len(train) or not len(test):
         return ""
     error = np.abs(test - train.mean()).mean()
@@ -84,8 +89,8 @@ def table_findings(table: Sequence[dict[str, str]]) -> list[str]:
         return []
     parts = []
     for row in ranked[:2]:
-        runs = int(_number(row, "seeds", 1))
-        times = "one run" if runs == 1 else f"mean of {runs} runs"
+        seeds = int(_number(row, "seeds", 1))
+        times = "one seed" if seeds == 1 else f"mean of {seeds} seeds"
         parts.append(f"{row['model']}, {_plus_minus(row, 'test_pearson', 3)} ({times})")
     text = f"Best on the test glasses by Pearson's r: {parts[0]}"
     return [text + (f"; next {parts[1]}." if len(parts) > 1 else ".")]
@@ -115,12 +120,12 @@ def _model_table(table: Sequence[dict[str, str]]) -> Table:
         )
         for row in ranked
     ]
-    header = ("model", "runs", *(title for title, _ in shown.values()))
+    header = ("model", "seeds", *(title for title, _ in shown.values()))
     caption = (
         "The models, best on the test glasses first: Pearson's r of predicted and computed "
         "barriers over all labelled atoms of a split, rank correlation, mean absolute error, and "
         "the area under the curve for finding the softest 5 % of the atoms (0.5 is chance); mean "
-        "± standard deviation over runs."
+        "± standard deviation over seeds."
     )
     return Table("models", caption, header, rows)
 

@@ -18,7 +18,6 @@ from symgnn.graphs.dataset import Dataset
 from symgnn.models.registry import build_model, model_inputs
 from symgnn.provenance import versions
 from symgnn.training.batches import Scaling
-from symgnn.training.domain import domain_of
 from symgnn.training.metrics import root_mean_square
 
 FORMAT = "symgnn-model"
@@ -86,8 +85,32 @@ def data_summary(dataset: Dataset) -> dict[str, object]:
         "validation_hash": validation.hexdigest(),
         "label": str(dataset.attributes.get(fields.LABEL, fields.BARRIER)),
         "splits": {graph.name: graph.split for graph in dataset.graphs},
-        **domain_of(dataset),
+        **_domain(dataset),
     }
+
+
+def _domain(dataset: Dataset) -> dict[str, object]:
+    """Least and largest density (atoms/Å³) and share of each element of the training glasses."""
+    training = dataset.of_split("train")
+    densities = [density_of(len(graph.species), graph.cell) for graph in training]
+    shares = [_shares(graph.species) for graph in training]
+    elements = sorted({number for share in shares for number in share})
+    return {
+        "density": [min(densities), max(densities)],
+        "composition": {
+            str(z): [min(s.get(z, 0.0) for s in shares), max(s.get(z, 0.0) for s in shares)]
+            for z in elements
+        },
+    }
+
+
+def density_of(atoms: int, cell: np.ndarray) -> float:
+    """Atoms/Å³."""
+    return atoms / abs(float(np.linalg.det(cell)))
+
+
+def _shares(species: np.ndarray) -> dict[int, float]:
+    return {int(z): float((species == z).mean()) for z in sorted(set(species.tolist()))}
 
 
 def save_checkpoint(path: Path | str, trained: Trained) -> None:
@@ -132,8 +155,7 @@ def load(path: Path | str) -> Trained:
         options, data = json.loads(content["options"]), json.loads(content["data"])
         for key in ("hash", "label", "splits", "density", "composition"):
             data[key]
-        inputs = json.loads(content["inputs"])
-        # with others their number may differ, and weights not fit
+        inputs = json.loads(content["inputs"]) or {}
         _check_inputs(content["model"], inputs)
         elements: Sequence[int] = content["elements"]
         model = build_model(content["model"], elements=elements, **options)
@@ -169,6 +191,7 @@ def _check_inputs(model: str, inputs: Mapping) -> None:
     Raises:
         InputError: it was trained on others, or on another version of them.
     """
+    # before the weights, whose shapes may fit all the same, or fail with another reason
     names, ours = tuple(inputs["names"] if inputs else ()), model_inputs(model)
     if names != ours:
         raise InputError(

@@ -90,7 +90,7 @@ def table(runs: Sequence[Run]) -> list[dict[str, object]]:
     Raises:
         InputError: two runs have other glasses or labels; a seed lacks a fold that another one
             has, or has it twice; a glass is tested in two folds; two runs of one model have other
-            recipes, or were trained on other graphs.
+            recipes, or, with the same split, were trained on other graphs.
     """
     for run in runs:
         if not _same_labels(run, runs[0]):
@@ -98,15 +98,18 @@ def table(runs: Sequence[Run]) -> list[dict[str, object]]:
                 f"evaluate: {run.model} and {runs[0].model} differ in glasses or labels"
             )
     folds = list(dict.fromkeys(run.fold for run in runs))
-    by_model: dict[str, list[Run]] = {}
-    for run in runs:
-        by_model.setdefault(run.model, []).append(run)
-    seeds = {model: _by_seed(found, folds) for model, found in by_model.items()}
-    tested = [name for fold in folds for name, split in fold if split == "test"]
+    tested = [name for fold in folds for name in _tested(fold)]
     for name in tested:
         if tested.count(name) > 1:
             raise InputError(f"evaluate: {name} is a test glass of two splits")
-    return [_row(model, found) for model, found in seeds.items()]
+    by_model: dict[str, list[Run]] = {}
+    for run in runs:
+        by_model.setdefault(run.model, []).append(run)
+    return [_row(model, _by_seed(found, folds)) for model, found in by_model.items()]
+
+
+def _tested(fold: Fold) -> list[str]:
+    return [name for name, split in fold if split == "test"]
 
 
 def _same_labels(one: Run, other: Run) -> bool:
@@ -137,20 +140,21 @@ def _by_seed(runs: Sequence[Run], folds: Sequence[Fold]) -> list[list[Run]]:
     for seed, mine in by_seed.items():
         for fold in folds:
             if fold not in mine:
-                tested = ", ".join(name for name, split in fold if split == "test") or "no glass"
+                tested = ", ".join(_tested(fold)) or "no glass"
                 raise InputError(
-                    f"evaluate: {runs[0].model}: seed {seed} has no run that tests {tested}"
+                    f"evaluate: {runs[0].model}: seed {seed}: no run of the split "
+                    f"that tests {tested}"
                 )
     return [[mine[fold] for fold in folds] for mine in by_seed.values()]
 
 
 def _check_recipe(first: Run, other: Run) -> None:
     """That nothing but seed and split differs between two runs of one row."""
+    which = "two splits" if first.seed == other.seed else f"seeds {first.seed} and {other.seed}"
     for name, value in other.recipe.items():
         if value != first.recipe.get(name):
             raise InputError(
-                f"evaluate: {other.model}: seeds {first.seed} and {other.seed}: {name} is "
-                f"{first.recipe.get(name)} and {value}"
+                f"evaluate: {other.model}: {which}: {name} is {first.recipe.get(name)} and {value}"
             )
 
 
@@ -223,7 +227,7 @@ def as_text(rows: Sequence[dict[str, object]]) -> str:
     width = max(len("model"), *(len(str(row["model"])) for row in rows))
     lines = [
         f"| {'model':{width}} | seeds | " + " | ".join(headers) + " |",
-        f"|{'-' * (width + 2)}|-------|" + "".join(f"{'-' * (len(c) + 2)}|" for c in columns),
+        f"|{'-' * (width + 2)}|-------|" + "".join(f"{'-' * (len(c) + 2)}|" for c in headers),
     ]
     for row in rows:
         cells = [_plus_minus(row[f"{key}_mean"], row[f"{key}_std"]) for key in columns.values()]

@@ -21,8 +21,8 @@ from symgnn.potentials import Potential, find_potential
 from symgnn.structures import check_structure
 from symgnn.training.batches import Batch
 from symgnn.training.checkpoint import Trained, load
-from symgnn.training.domain import outside_of
 from symgnn.training.metrics import ensemble_error
+from symgnn.training.outside import outside_of
 from symgnn.training.pieces import predict_all
 from symgnn.training.shipped import find_checkpoints
 

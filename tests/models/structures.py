@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from symgnn import neighbors
+from symgnn.graphs.graph import edges
 
 
 def random_structure(seed=0, atoms=40, side=9.5):
@@ -12,10 +13,11 @@ def random_structure(seed=0, atoms=40, side=9.5):
 
 
 def tensors(positions, cell, species, cutoff=4.0, dtype=torch.float32):
-    """species, edge_index and edge_vector as `symgnn.graphs.graph.edges` has them, or in double."""
-    found = neighbors.pairs(positions, cell, cutoff)
-    index = torch.from_numpy(np.stack([found.target, found.source]))
-    return torch.from_numpy(species), index, torch.from_numpy(-found.vector).to(dtype)
+    """species, edge_index and edge_vector of a graph; in double with vectors of full length."""
+    index, vector = edges(positions, cell, cutoff)
+    if dtype == torch.float64:
+        vector = -neighbors.pairs(positions, cell, cutoff).vector  # in the order of the edges
+    return torch.from_numpy(species), torch.from_numpy(index), torch.from_numpy(vector)
 
 
 def with_an_atom_alone(seed, atoms, side):

@@ -42,7 +42,8 @@ def of_test(run):
 def test_folds_are_judged_on_what_each_has_not_seen():
     """Pooled over the test glasses of a seed's folds; trained on: the mean of the folds."""
     seeds = [[made_up(seed, tested) for tested in "ac"] for seed in range(3)]
-    (row,) = table([run for folds in reversed(seeds) for run in folds])
+    mixed = [run for k, folds in enumerate(seeds) for run in (folds if k % 2 else folds[::-1])]
+    (row,) = table(mixed)
     assert row["seeds"] == 3
     pooled, each = [], []
     for folds in seeds:
@@ -52,6 +53,13 @@ def test_folds_are_judged_on_what_each_has_not_seen():
     assert row["test_pearson_mean"] == pytest.approx(np.mean(pooled))
     assert row["test_pearson_std"] == pytest.approx(np.std(pooled, ddof=1))
     assert row["test_pearson_per_glass_mean"] == pytest.approx(np.mean(each))
+    together = []
+    for same in zip(*seeds, strict=True):
+        labels = of_test(same[0])[0]
+        together.append((labels, np.mean([of_test(run)[1] for run in same], axis=0)))
+    found = row["test_pearson_ensemble"]
+    both = map(np.concatenate, zip(*together, strict=True))
+    assert found == pytest.approx(stats.pearsonr(*both)[0])
     alone = [table([run])[0] for folds in seeds for run in folds]
     for column in ("train_mae_mean", "validation_spearman_per_glass_mean"):
         assert row[column] == pytest.approx(np.mean([one[column] for one in alone]))
@@ -66,13 +74,18 @@ def test_an_ensemble_is_judged_by_the_mean_of_its_seeds():
     assert row["test_mae_per_glass_ensemble"] == pytest.approx(np.abs(labels - mean).mean())
     (one,) = table(runs[:1])
     assert one["test_pearson_ensemble"] == one["test_pearson_mean"]
-    assert f"{row['test_pearson_ensemble']:.3f} |" in as_text([row])
+    lines = as_text([row, one]).splitlines()
+    assert f"{row['test_pearson_ensemble']:.3f} |" in lines[2]
+    assert len({line.count("|") for line in lines}) == 1
 
 
 @pytest.mark.parametrize(
     ("runs", "message"),
     [
-        ([made_up(0, "a"), made_up(0, "c"), made_up(1, "c")], "seed 1 has no run that tests a"),
+        (
+            [made_up(0, "a"), made_up(0, "c"), made_up(1, "c")],
+            "seed 1: no run of the split that tests a",
+        ),
         ([made_up(0, "a"), made_up(0, "a")], "seed 0 was given twice"),
         ([made_up(0, "a"), made_up(0, "a", validated="c")], "a is a test glass of two splits"),
         (
@@ -81,7 +94,7 @@ def test_an_ensemble_is_judged_by_the_mean_of_its_seeds():
         ),
         (
             [made_up(0, "a"), replace(made_up(0, "c"), recipe={"epochs": 8})],
-            "epochs is 9 and 8",
+            "model: two splits: epochs is 9 and 8",
         ),
     ],
 )
@@ -137,6 +150,6 @@ def test_a_table_of_other_labels_or_recipes_is_refused(finished, graphs, tmp_pat
     dataset.graphs[0].split = "test"
     write_graphs(tmp_path / "other.h5", dataset.graphs, cutoff=4.0)
     run("train", tmp_path / "other.h5", "--model", "gcn", "-o", tmp_path / "other", *SMALL)
-    with pytest.raises(InputError, match="width=8: seed 0 has no run that tests g0, g4"):
+    with pytest.raises(InputError, match="g4 is a test glass of two splits"):
         run("evaluate", finished / "edge_length-0", tmp_path / "other", "-o", tmp_path / "t.csv")
     assert not list(tmp_path.glob("*.csv"))

@@ -94,7 +94,7 @@ def test_one_killed_goes_on_from_its_last_resume_point(finished, graphs, tmp_pat
 
 
 def test_no_resume_point_before_its_time(graphs, tmp_path, monkeypatch):
-    monkeypatch.setattr(training_run, "write_history", killed)
+    monkeypatch.setattr(training_run, "_write_predictions", killed)
     with pytest.raises(Killed):
         train(graphs, tmp_path)  # all epochs are done, within the 300 s between resume points
     assert not (tmp_path / "resume.pt").exists()

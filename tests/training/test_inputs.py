@@ -388,7 +388,7 @@ def test_inputs_of_another_version_are_refused(finished, tmp_path):
         ({"names": ["response"]}, "ridge was trained on response, this program gives it invar"),
         ({"names": []}, "ridge was trained on none, this program gives it invariants_by_element"),
         ({"names": ["foo"]}, "ridge was trained on foo"),
-        (None, "ridge was trained on none"),
+        ({}, "ridge was trained on none"),
         ({"potential": None}, "it has no 'potential'"),
     ],
 )

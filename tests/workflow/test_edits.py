@@ -134,6 +134,7 @@ CODE = {
     "graphs/building.py": FROM_GRAPHS,
     "training/loop.py": TRAINING,
     "models/gcn.py": TRAINING,
+    "training/evaluation.py": {"evaluate", "report"},
     "explanations/job.py": EXPLAINING | {"report"},
     "report/page.py": {"report"},
 }

@@ -58,6 +58,7 @@ rule evaluate:
         runtime=lambda wildcards, attempt: 15 * attempt,
     params:
         runs=MODEL_RUNS,
+        code=stage_hash("evaluation"),
     shell:
         "symgnn job --minutes {resources.runtime}"
         " -o {output} -- symgnn evaluate {params.runs} -o {output} > {log} 2>&1"
