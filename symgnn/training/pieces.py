@@ -97,7 +97,7 @@ def predict_all(
         done: called after each part of the work; adds up to all atoms.
     """
     if works_in_blocks(model):
-        with _watched(model, done):
+        with _watched(model, len(whole.species), done):
             return whole.through(model)
     if len(whole.species) <= AT_ONCE:
         found = whole.through(model)
@@ -114,17 +114,26 @@ def predict_all(
 
 
 @contextmanager
-def _watched(model: nn.Module, done: Done) -> Iterator[None]:
-    """Tell of the atoms that each layer has done, a block at a time where it is given blocks."""
+def _watched(model: nn.Module, atoms: int, done: Done) -> Iterator[None]:
+    """Tell of the atoms that each layer has done, a block at a time where it is given blocks.
+
+    A model that does without its layers tells of all atoms at the end.
+    """
     layers = [module for module in model.modules() if getattr(module, "in_blocks", False)]
     calls = len(layers) * _passes(model)
 
+    worked = False
+
     def after(_layer: nn.Module, _given: tuple, found: Tensor | tuple[Tensor, Tensor]) -> None:
+        nonlocal worked
+        worked = True
         done(len(found[0] if isinstance(found, tuple) else found) / calls)
 
     hooks = [layer.register_forward_hook(after) for layer in layers]
     try:
         yield
+        if not worked:
+            done(atoms)
     finally:
         for hook in hooks:
             hook.remove()

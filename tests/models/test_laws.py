@@ -54,6 +54,8 @@ def new_model(name, **options):
     model = build_model(name, elements=ELEMENTS, **options)
     if model_inputs(name):
         model.linear.weight += torch.linspace(-1, 1, len(model.linear.weight))
+    if hasattr(model, "linear") and hasattr(model, "decoder"):  # its network begins as zero
+        torch.nn.init.normal_(model.decoder[-1].weight, std=0.1)
     return Told(name, model) if model_inputs(name) else model
 
 
@@ -262,6 +264,24 @@ def test_every_parameter_learns(graph):
             and (p.grad is None or not (p.grad.any() or key.endswith("mix_edges.bias")))
         ]
         assert without == [], name
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["response", "searched"])
+def test_a_network_that_is_as_it_began_takes_no_time(name, graph):
+    """It says zero: the linear part alone is what is left of training, too."""
+    model = trained_like(name, dropout=0.0)
+    last, asked = model.model.decoder[-1], []
+    model.model.layers[0].register_forward_hook(lambda *_: asked.append(1))
+    model(*graph)
+    assert len(asked) == 1
+    torch.nn.init.zeros_(last.weight)
+    alone = model(*graph)
+    assert len(asked) == 1
+    assert torch.equal(model.train()(*graph), alone)
+    assert len(asked) == 2
+    torch.nn.init.ones_(last.bias)
+    assert_same(model.eval()(*graph), alone + 1)
 
 
 def test_edge_masks_of_explainers_act_on_symgnn(graph):
