@@ -132,7 +132,8 @@ def print_rows(
     first: str, columns: Iterable[str], rows: Iterable[tuple[str, Sequence[float]]]
 ) -> None:
     """A table of named rows."""
-    print(f"\n| {' | '.join([first, *columns])} |\n|" + "---|" * (1 + len([*columns])))
+    names = [first, *columns]
+    print(f"\n| {' | '.join(names)} |\n|" + "---|" * len(names))
     for name, numbers in rows:
         print(row(name, numbers))
 
@@ -218,8 +219,7 @@ def main() -> None:
         print_rows("model", COMPARISON, rows)
         if options.figure:
             names, numbers = zip(*rows, strict=True)
-            columns = zip(COMPARISON, zip(*numbers, strict=True), strict=True)
-            of = dict(columns)
+            of = dict(zip(COMPARISON, zip(*numbers, strict=True), strict=True))
             title = "Pearson's r on left-out graphs, mean of the graphs"
             draw_table(names, of["r"], of["its spread over seeds"], title, options.figure)
     elif options.figure:

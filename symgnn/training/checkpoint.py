@@ -92,7 +92,7 @@ def data_summary(dataset: Dataset) -> dict[str, object]:
 def _domain(dataset: Dataset) -> dict[str, object]:
     """Least and largest density (atoms/Å³) and share of each element of the training glasses."""
     training = dataset.of_split("train")
-    densities = [density_of(len(graph.species), graph.cell) for graph in training]
+    densities = [len(graph.species) / graph.atoms.cell.volume for graph in training]
     shares = [_shares(graph.species) for graph in training]
     elements = sorted({number for share in shares for number in share})
     return {
@@ -102,11 +102,6 @@ def _domain(dataset: Dataset) -> dict[str, object]:
             for z in elements
         },
     }
-
-
-def density_of(atoms: int, cell: np.ndarray) -> float:
-    """Atoms/Å³."""
-    return atoms / abs(float(np.linalg.det(cell)))
 
 
 def _shares(species: np.ndarray) -> dict[int, float]:

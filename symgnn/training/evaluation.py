@@ -178,10 +178,10 @@ def _row(model: str, seeds: Sequence[Sequence[Run]]) -> dict[str, object]:
 def _of_folds(folds: Sequence[Run], split: str) -> dict[str, dict[str, float]]:
     """Metrics of one seed's runs: of all test glasses, or the mean of the folds' own."""
     if split == "test":
-        computed, predicted = (
-            {name: values for part in parts for name, values in part[split].items()}
-            for parts in ([run.computed for run in folds], [run.predicted for run in folds])
-        )
+        computed, predicted = {}, {}
+        for run in folds:
+            computed |= run.computed[split]
+            predicted |= run.predicted[split]
         return metrics_of_glasses(computed, predicted)
     own = [metrics_of_glasses(run.computed[split], run.predicted[split]) for run in folds]
     return {

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from symgnn.training.checkpoint import density_of
-
 # How far outside of the training glasses a structure may lie before a warning.
 DENSITY_MARGIN = 0.01  # relative
 COMPOSITION_MARGIN = 0.02  # share of atoms
@@ -19,7 +17,7 @@ def outside_of(domain: Mapping, atoms: Atoms) -> list[str]:
         domain: `data` of a model, with `density` and `composition`.
         atoms: the structure.
     """
-    reasons, density = [], density_of(len(atoms), atoms.cell.array)
+    reasons, density = [], len(atoms) / atoms.cell.volume
     low, high = domain["density"]
     if not low * (1 - DENSITY_MARGIN) <= density <= high * (1 + DENSITY_MARGIN):
         reasons.append(

@@ -121,7 +121,6 @@ def _watched(model: nn.Module, atoms: int, done: Done) -> Iterator[None]:
     """
     layers = [module for module in model.modules() if getattr(module, "in_blocks", False)]
     calls = len(layers) * _passes(model)
-
     worked = False
 
     def after(_layer: nn.Module, _given: tuple, found: Tensor | tuple[Tensor, Tensor]) -> None:
