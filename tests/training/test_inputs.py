@@ -239,6 +239,12 @@ def test_progress_counts_inputs_and_networks(finished):
     assert told[:2] == pytest.approx(
         [108 * WORK[name] / work for name in ("response", "invariants")]
     )
+    alone = symgnn.load(two[0])
+    for parameter in alone.members[0].model.decoder[-1].parameters():
+        torch.nn.init.zeros_(parameter)  # a fit alone, which does without its layers
+    told_alone = []
+    alone.predict_members(shaken(4), told_alone.append)
+    assert sum(told_alone) == pytest.approx(108)
     parts = []
     atoms, table = shaken(4).repeat((3, 1, 1)), find_potential("Cu-Zr-2009")
     known = response_of(atoms, table, done=parts.append)
